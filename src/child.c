@@ -1,0 +1,2 @@
+extern int placeholder_child;
+int placeholder_child;

@@ -1,0 +1,2 @@
+extern int placeholder_conf;
+int placeholder_conf;

@@ -1,0 +1,2 @@
+extern int placeholder_conf_env;
+int placeholder_conf_env;

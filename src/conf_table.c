@@ -1,0 +1,2 @@
+extern int placeholder_conf_table;
+int placeholder_conf_table;

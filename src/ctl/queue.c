@@ -1,0 +1,2 @@
+extern int placeholder_ctl_queue;
+int placeholder_ctl_queue;

@@ -1,0 +1,2 @@
+extern int placeholder_ctl_status;
+int placeholder_ctl_status;

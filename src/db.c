@@ -1,0 +1,2 @@
+extern int placeholder_db;
+int placeholder_db;

@@ -1,0 +1,2 @@
+extern int placeholder_document;
+int placeholder_document;

@@ -1,0 +1,2 @@
+extern int placeholder_engine;
+int placeholder_engine;

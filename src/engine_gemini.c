@@ -1,0 +1,2 @@
+extern int placeholder_engine_gemini;
+int placeholder_engine_gemini;

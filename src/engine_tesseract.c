@@ -1,0 +1,2 @@
+extern int placeholder_engine_tesseract;
+int placeholder_engine_tesseract;

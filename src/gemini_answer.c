@@ -1,0 +1,2 @@
+extern int placeholder_gemini_answer;
+int placeholder_gemini_answer;

@@ -1,0 +1,2 @@
+extern int placeholder_gemini_request;
+int placeholder_gemini_request;

@@ -1,0 +1,2 @@
+extern int placeholder_hash;
+int placeholder_hash;

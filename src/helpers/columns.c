@@ -1,0 +1,2 @@
+extern int placeholder_helpers_columns;
+int placeholder_helpers_columns;

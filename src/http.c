@@ -1,0 +1,2 @@
+extern int placeholder_http;
+int placeholder_http;

@@ -1,0 +1,2 @@
+extern int placeholder_http_stream;
+int placeholder_http_stream;

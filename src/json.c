@@ -1,0 +1,2 @@
+extern int placeholder_json;
+int placeholder_json;

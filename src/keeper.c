@@ -1,0 +1,2 @@
+extern int placeholder_keeper;
+int placeholder_keeper;

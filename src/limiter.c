@@ -1,0 +1,2 @@
+extern int placeholder_limiter;
+int placeholder_limiter;

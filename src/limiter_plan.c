@@ -1,0 +1,2 @@
+extern int placeholder_limiter_plan;
+int placeholder_limiter_plan;

@@ -1,0 +1,2 @@
+extern int placeholder_limiter_redis;
+int placeholder_limiter_redis;

@@ -1,0 +1,2 @@
+extern int placeholder_limiter_shm;
+int placeholder_limiter_shm;

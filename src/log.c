@@ -1,0 +1,2 @@
+extern int placeholder_log;
+int placeholder_log;

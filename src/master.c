@@ -1,0 +1,2 @@
+extern int placeholder_master;
+int placeholder_master;

@@ -1,0 +1,2 @@
+extern int placeholder_pipeline;
+int placeholder_pipeline;

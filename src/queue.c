@@ -1,0 +1,2 @@
+extern int placeholder_queue;
+int placeholder_queue;

@@ -1,0 +1,142 @@
+/*
+ * queue - claim and settle documents in the PostgreSQL queue table of one environment
+ *
+ * A claim is a lease on one row, known by its token (job.token), new for every claim. Every later
+ * write carries the fence (id, status claimed, worker, token): a worker that lost its claim changes
+ * nothing. Statements stand in src/sql, one a file.
+ *
+ * Calls that settle (complete, fail, release) resolve a broken connection themselves: the same
+ * fenced statement is sent again, on no row the status and token standing there decide. Within a
+ * bound of tries and time; then -1, and the caller keeps the result.
+ *
+ * Ownership  queue_claim() fills the caller's struct job; call job_fini(). The settings are
+ * borrowed. Units      leases and delays in milliseconds. Errors     0 done; 1 nothing there
+ * (claim) or the claim was lost (all fenced writes: ERR_LOST in *err); -1 failed, see db.h; a
+ * database without the migration: ERR_CONFIG naming `indexocrctl migrate`. Processes  worker,
+ * keeper, ctl; one struct queue per process and environment, never across fork.
+ */
+#ifndef INDEXOCR_QUEUE_H
+#define INDEXOCR_QUEUE_H
+
+#include "err.h"
+#include "job.h"
+#include "settings.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct queue;
+struct db;
+
+int queue_new(struct queue **out, const struct set_environment *environment,
+	const struct set_queue *settings, const char *application_name, struct err *err);
+void queue_free(struct queue *q);
+/* Closes the connection where it was idle for idle_close_ms. */
+void queue_idle(struct queue *q);
+struct db *queue_db(struct queue *q);
+/* db_watch() for its connection. */
+void queue_watch(struct queue *q, int (*check)(void *arg, struct err *err), void *arg);
+
+/*
+ * Oldest ready row of our sources. worker_id and job->token are filled in by the caller first (the
+ * token must stand in the slot before). created_after: a lower bound published by the keeper ("" =
+ * none); where nothing stands above it, one more try is made without.
+ */
+int queue_claim(struct queue *q, const char *worker_id, const char *created_after, struct job *job,
+	struct err *err);
+
+/* Like queue_claim(), for this row only (indexocrctl process); 1 where it is not ready. */
+int queue_claim_id(
+	struct queue *q, const char *worker_id, const char *id, struct job *job, struct err *err);
+
+/* Stores page results, one array element a page: pages_json is a JSON array of {"page": n,
+ * "result": {...}, "tokens": n}. */
+int queue_checkpoint(struct queue *q, const char *worker_id, const struct job *job,
+	const char *page_key, const char *pages_json, struct err *err);
+
+/* Page numbers stored under this key for this document: calls fn for each. */
+int queue_checkpoints(struct queue *q, const struct job *job, const char *page_key,
+	void (*fn)(void *arg, int page), void *arg, struct err *err);
+
+/*
+ * Writes the result: pages stored under page_key and pages_json (same shape as for checkpoint,
+ * those not stored yet) are put in order into envelope_json (an object; its "pages", "totalLines",
+ * "totalPages" and indexocr.tokens are computed in SQL).
+ */
+int queue_complete(struct queue *q, const char *worker_id, const struct job *job,
+	const char *page_key, const char *envelope_json, const char *pages_json, struct err *err);
+
+/* retry_after_ms < 0: failed for good. Else ready again after that delay. error is stored in
+ * ocr_error. */
+int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
+	int64_t retry_after_ms, const char *error, struct err *err);
+
+/* Gives an unused claim back; the attempt does not count. */
+int queue_release(struct queue *q, const char *worker_id, const struct job *job, struct err *err);
+
+/* Keeper: renews exactly these (id, token) pairs; lost is called with the index of each that is no
+ * longer there. */
+struct queue_lease {
+	const char *id;
+	const char *token;
+};
+int queue_renew(struct queue *q, const struct queue_lease *leases, size_t count,
+	void (*lost)(void *arg, size_t index), void *arg, struct err *err);
+
+/*
+ * Keeper: gives back claims whose token starts with prefix ("<worker id>/<daemon>/<spawn>/").
+ * crashed = true: an attempt, the document may be the cause, reason is stored and the row fails
+ * when attempts are used up; false: a loss (ocr_losses + 1, failed at 10). *count = rows given
+ * back.
+ */
+int queue_reclaim_prefix(struct queue *q, const char *prefix, bool crashed, const char *reason,
+	int *count, struct err *err);
+/* Claims of any daemon but this one (second token segment) whose lease has ended: losses. */
+int queue_reclaim_expired(struct queue *q, const char *own_daemon, int *count, struct err *err);
+/* Claims whose token carries this daemon id: losses (this host's previous daemon). */
+int queue_reclaim_daemon(struct queue *q, const char *daemon, int *count, struct err *err);
+/* Rows whose ocr_not_before has passed become ready; *next_ms = until the next one, -1 = none
+ * waits. */
+int queue_promote(struct queue *q, int *count, int64_t *next_ms, struct err *err);
+
+/* Counts are exact up to 100,000, then 100,001. */
+struct queue_depth {
+	int64_t ready, waiting, claimed, foreign, failed;
+	int64_t oldest_ready_ms; /* age of the oldest ready row; -1 = none */
+	char oldest_created[40]; /* its created_at, a lower bound for claims; "" = none */
+};
+int queue_depth(struct queue *q, struct queue_depth *out, struct err *err);
+
+/* LISTEN on its own connection (listen_database) and the proof that it delivers; fn is called once
+ * for each burst. */
+int queue_listen(struct queue *q, struct err *err);
+int queue_listen_fd(const struct queue *q);
+/* 1: something became ready since the last call; 0: nothing; -1: connection lost, call
+ * queue_listen() again. */
+int queue_notified(struct queue *q, struct err *err);
+
+/* Operators: a new row; its id is written to id. */
+int queue_add(struct queue *q, const char *source, const char *document_number, const char *path,
+	char id[JOB_ID_BYTES], struct err *err);
+
+/*
+ * Makes rows ready again. ids NULL: all failed ones (reason: only those whose ocr_error contains
+ * it, or NULL), in batches. A live claim is refused unless steal. *count = rows made ready;
+ * *refused = rows left alone since they are claimed.
+ */
+int queue_requeue(struct queue *q, const char *const *ids, size_t id_count, const char *reason,
+	bool steal, int64_t *count, int64_t *refused, struct err *err);
+
+/* One row with its bookkeeping, as a JSON object text (free() it); 1 where there is no such row. */
+int queue_show(struct queue *q, const char *id, char **json, struct err *err);
+
+/*
+ * Adds what is missing (CONTRACTS 1, Migration). notify = false leaves the triggers out. say is
+ * called with each statement before it is run, or with all of them instead of running when
+ * print_only.
+ */
+int queue_migrate(struct queue *q, bool notify, bool print_only,
+	void (*say)(void *arg, const char *sql), void *arg, struct err *err);
+
+#endif

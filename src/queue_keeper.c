@@ -1,0 +1,2 @@
+extern int placeholder_queue_keeper;
+int placeholder_queue_keeper;

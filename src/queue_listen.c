@@ -1,0 +1,2 @@
+extern int placeholder_queue_listen;
+int placeholder_queue_listen;

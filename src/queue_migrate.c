@@ -1,0 +1,2 @@
+extern int placeholder_queue_migrate;
+int placeholder_queue_migrate;

@@ -1,0 +1,2 @@
+extern int placeholder_queue_operator;
+int placeholder_queue_operator;

@@ -1,0 +1,2 @@
+extern int placeholder_redis;
+int placeholder_redis;

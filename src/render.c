@@ -1,0 +1,2 @@
+extern int placeholder_render;
+int placeholder_render;

@@ -1,0 +1,2 @@
+extern int placeholder_restart;
+int placeholder_restart;

@@ -1,0 +1,2 @@
+extern int placeholder_result;
+int placeholder_result;

@@ -1,0 +1,2 @@
+extern int placeholder_retry;
+int placeholder_retry;

@@ -1,0 +1,2 @@
+extern int placeholder_scoreboard;
+int placeholder_scoreboard;

@@ -1,0 +1,2 @@
+extern int placeholder_signals;
+int placeholder_signals;

@@ -1,0 +1,2 @@
+extern int placeholder_status;
+int placeholder_status;

@@ -1,0 +1,2 @@
+extern int placeholder_storage;
+int placeholder_storage;

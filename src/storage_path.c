@@ -1,0 +1,2 @@
+extern int placeholder_storage_path;
+int placeholder_storage_path;

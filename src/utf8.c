@@ -1,0 +1,2 @@
+extern int placeholder_utf8;
+int placeholder_utf8;

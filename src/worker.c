@@ -1,0 +1,2 @@
+extern int placeholder_worker;
+int placeholder_worker;
