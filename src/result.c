@@ -68,54 +68,35 @@ char *result_envelope(const struct result_facts *facts)
 	return text;
 }
 
-static int64_t page_number(const cJSON *entry)
+static int by_page(const void *a, const void *b)
 {
-	return json_int(entry, "page", 0);
+	const int64_t first = json_int(*(cJSON *const *)a, "page", 0);
+	const int64_t second = json_int(*(cJSON *const *)b, "page", 0);
+
+	return (first > second) - (first < second);
 }
 
-/* The results of the entries, detached from them, in the order of their page numbers. Few are out
- * of place: pages are read side by side, but begin in order. */
+/* The results of the entries, in the order of their page numbers; NULL where one has none. (Not
+ * with cJSON_InsertItemInArray(): Debian's 1.7.15-1+deb12u4 refuses places in the middle.) */
 static cJSON *take_pages(cJSON *entries)
 {
+	const size_t count = (size_t)cJSON_GetArraySize(entries);
+	cJSON **found = mem_calloc(count, sizeof *found);
 	cJSON *pages = cJSON_CreateArray();
 	cJSON *entry;
+	size_t have = 0;
 
-	cJSON_ArrayForEach(entry, entries)
-	{
-		cJSON *page = cJSON_DetachItemFromObjectCaseSensitive(entry, "result");
-		int at = cJSON_GetArraySize(pages);
-
-		if (!cJSON_IsObject(page)) {
-			cJSON_Delete(page);
-			cJSON_Delete(pages);
-			return NULL;
-		}
-		while (at > 0 && page_number(cJSON_GetArrayItem(pages, at - 1)) > page_number(page))
-			at--;
-		cJSON_InsertItemInArray(pages, at, page);
+	cJSON_ArrayForEach(entry, entries) if (cJSON_IsObject(json_get(entry, "result")))
+		found[have++] = cJSON_DetachItemFromObjectCaseSensitive(entry, "result");
+	qsort(found, have, sizeof *found, by_page);
+	for (size_t i = 0; i < have; i++)
+		cJSON_AddItemToArray(pages, found[i]);
+	free(found);
+	if (have < count) {
+		cJSON_Delete(pages);
+		return NULL;
 	}
 	return pages;
-}
-
-static void insert(cJSON *object, int place, const char *key, cJSON *item)
-{
-	cJSON_AddItemToObject(object, key, item);
-	(void)cJSON_DetachItemViaPointer(object, item);
-	cJSON_InsertItemInArray(object, place, item);
-}
-
-static int place_behind(const cJSON *object, const char *key)
-{
-	const cJSON *item;
-	int place = 0;
-
-	cJSON_ArrayForEach(item, object)
-	{
-		place++;
-		if (strcmp(item->string, key) == 0)
-			break;
-	}
-	return place;
 }
 
 static int64_t sum(const cJSON *pages, const char *path)
@@ -147,35 +128,58 @@ static int count_lines(const cJSON *pages)
 	return lines;
 }
 
-/* Takes pages. */
-static void put_pages(cJSON *document, cJSON *indexocr, cJSON *pages)
+/* Moves members with their keys, up to and with the one named; NULL = all that are left. */
+static void move_members(cJSON *to, cJSON *from, const char *last)
 {
+	cJSON *item;
+
+	while ((item = cJSON_DetachItemFromArray(from, 0)) != NULL) {
+		cJSON_AddItemToArray(to, item);
+		if (last != NULL && strcmp(item->string, last) == 0)
+			return;
+	}
+}
+
+/* Takes pages and the members of envelope. */
+static cJSON *assemble(cJSON *envelope, cJSON *pages)
+{
+	cJSON *document = cJSON_CreateObject();
+	cJSON *indexocr = cJSON_CreateObject();
+
+	cJSON_AddItemToObject(document, "pages", pages);
+	move_members(document, envelope, "totalPages");
 	cJSON_ReplaceItemInObjectCaseSensitive(
 		document, "totalPages", cJSON_CreateNumber(cJSON_GetArraySize(pages)));
-	insert(document, place_behind(document, "totalPages"), "totalLines",
-		cJSON_CreateNumber(count_lines(pages)));
-	insert(indexocr, place_behind(indexocr, "documentSha256"), "tokens", token_sums(pages));
-	insert(document, 0, "pages", pages);
+	json_add_int(document, "totalLines", count_lines(pages));
+	move_members(document, envelope, NULL);
+
+	move_members(
+		indexocr, cJSON_GetObjectItemCaseSensitive(document, "indexocr"), "documentSha256");
+	cJSON_AddItemToObject(indexocr, "tokens", token_sums(pages));
+	move_members(indexocr, cJSON_GetObjectItemCaseSensitive(document, "indexocr"), NULL);
+	cJSON_ReplaceItemInObjectCaseSensitive(document, "indexocr", indexocr);
+	return document;
 }
 
 char *result_join(const char *envelope_json, const char *pages_json)
 {
-	cJSON *document = json_parse(envelope_json, strlen(envelope_json));
+	cJSON *envelope = json_parse(envelope_json, strlen(envelope_json));
 	cJSON *entries = json_parse(pages_json, strlen(pages_json));
-	cJSON *indexocr = cJSON_GetObjectItemCaseSensitive(document, "indexocr");
+	cJSON *document = NULL;
 	cJSON *pages = NULL;
 	char *text = NULL;
 
-	if (!cJSON_IsObject(indexocr) || !cJSON_IsArray(entries))
+	if (!cJSON_IsObject(json_get(envelope, "indexocr")) || !cJSON_IsArray(entries))
 		goto out;
 	pages = take_pages(entries);
 	if (pages == NULL)
 		goto out;
-	put_pages(document, indexocr, pages);
+	document = assemble(envelope, pages);
 	text = json_print(document);
 out:
-	cJSON_Delete(entries);
 	cJSON_Delete(document);
+	cJSON_Delete(entries);
+	cJSON_Delete(envelope);
 	return text;
 }
 

@@ -359,15 +359,16 @@ static void add_text(cJSON *page, const cJSON *body, const struct buf *made)
 	free(text);
 }
 
-/* Engine and independent count agree within a fifth, or within three lines. */
+/* Engine and independent count agree within a fifth of the larger, or within three lines. */
 static void compare_counts(cJSON *page, const cJSON *body, int lines, cJSON *warnings)
 {
 	const int detected = (int)json_int(body, "detected", lines);
 	const int apart = abs(detected - lines);
+	const int larger = detected > lines ? detected : lines;
 
 	cJSON_ReplaceItemInObjectCaseSensitive(
 		page, "totalLinesDetected", cJSON_CreateNumber(detected));
-	if (apart > 3 && apart * 5 > detected)
+	if (apart > 3 && apart * 5 > larger)
 		warn(warnings, "line_count_differs");
 }
 
