@@ -2,7 +2,7 @@
 
 #include "clock.h"
 #include "http_body.h"
-#include "http_private.h"
+#include "http_easy.h"
 #include "mem.h"
 
 #include <curl/curl.h>
@@ -17,7 +17,6 @@ enum {
 	WATCH_MAX = 16,
 	WAIT_MAX = 128, /* descriptors of one wait, watched ones included */
 	KEPT_CONNECTIONS = 8,
-	KEEPALIVE_S = 45, /* calls are silent for minutes; a NAT must not forget them */
 	RUN_SLICE_MS = 1000
 };
 
@@ -55,93 +54,8 @@ struct http_exchange {
 	char fault_text[CURL_ERROR_SIZE];
 };
 
-/* ---- libcurl's faults in our terms ------------------------------------------------------------ */
-
-struct fault {
-	CURLcode code;
-	enum err_kind kind;
-	const char *name;
-	const char *text;
-	bool detail; /* libcurl's own words are worth having and hold no path or query */
-};
-
-static const struct fault faults[] = {
-	{CURLE_UNSUPPORTED_PROTOCOL, ERR_CONFIG, "url", "only http and https are spoken", false},
-	{CURLE_URL_MALFORMAT, ERR_CONFIG, "url", "not a usable address", false},
-	{CURLE_OUT_OF_MEMORY, ERR_SYSTEM, "memory", "out of memory", false},
-	{CURLE_FAILED_INIT, ERR_SYSTEM, "curl", "libcurl could not be set up", false},
-	{CURLE_COULDNT_RESOLVE_PROXY, ERR_TRANSIENT, "connect", "proxy not found", true},
-	{CURLE_COULDNT_RESOLVE_HOST, ERR_TRANSIENT, "connect", "host not found", true},
-	{CURLE_COULDNT_CONNECT, ERR_TRANSIENT, "connect", "cannot connect", true},
-	{CURLE_INTERFACE_FAILED, ERR_TRANSIENT, "connect", "cannot connect", true},
-	{CURLE_PROXY, ERR_TRANSIENT, "connect", "the proxy refuses", true},
-	{CURLE_OPERATION_TIMEDOUT, ERR_TRANSIENT, "timeout", "no answer in time", false},
-	{CURLE_SSL_CONNECT_ERROR, ERR_TRANSIENT, "tls", "no TLS connection", true},
-	{CURLE_PEER_FAILED_VERIFICATION, ERR_TRANSIENT, "tls", "certificate refused", true},
-	{CURLE_SSL_CACERT_BADFILE, ERR_TRANSIENT, "tls", "no certificate authorities", true},
-	{CURLE_SSL_CERTPROBLEM, ERR_TRANSIENT, "tls", "certificate problem", true},
-	{CURLE_SSL_CIPHER, ERR_TRANSIENT, "tls", "no common cipher", true},
-	{CURLE_GOT_NOTHING, ERR_TRANSIENT, "cut", "closed without an answer", false},
-	{CURLE_PARTIAL_FILE, ERR_TRANSIENT, "cut", "closed in the middle of the answer", false},
-	{CURLE_RECV_ERROR, ERR_TRANSIENT, "cut", "connection broke while receiving", false},
-	{CURLE_SEND_ERROR, ERR_TRANSIENT, "cut", "connection broke while sending", false},
-	{CURLE_SEND_FAIL_REWIND, ERR_TRANSIENT, "cut", "connection broke while sending", false},
-	{CURLE_HTTP2, ERR_TRANSIENT, "cut", "HTTP/2 connection broke", false},
-	{CURLE_HTTP2_STREAM, ERR_TRANSIENT, "cut", "HTTP/2 stream broke", false},
-	{CURLE_WEIRD_SERVER_REPLY, ERR_TRANSIENT, "cut", "what answers there is not HTTP", false},
-	{CURLE_UNSUPPORTED_PROTOCOL, ERR_TRANSIENT, "cut", "what answers there is not HTTP", false},
-};
-
-int http_fault(CURLcode code, const char *where, const char *fault_text, struct err *err)
-{
-	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-		const struct fault *f = &faults[i];
-
-		if (f->code != code)
-			continue;
-		if (f->detail && fault_text[0] != '\0')
-			return err_set(
-				err, f->kind, f->name, "%s: %s (%s)", where, f->text, fault_text);
-		return err_set(err, f->kind, f->name, "%s: %s", where, f->text);
-	}
-	return err_set(err, ERR_TRANSIENT, "cut", "%s: %s", where, curl_easy_strerror(code));
-}
-
-CURL *http_easy(char *fault_text, int64_t connect_timeout_ms, struct err *err)
-{
-	CURL *easy = curl_easy_init();
-	int bad = 0;
-
-	fault_text[0] = '\0';
-	if (easy == NULL) {
-		err_set(err, ERR_SYSTEM, "curl", "libcurl could not be set up");
-		return NULL;
-	}
-	bad |= (int)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fault_text);
-	bad |= (int)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	bad |= (int)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	bad |= (int)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_timeout_ms);
-	bad |= (int)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	bad |= (int)curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
-	/* Without it, closing waits for a name lookup that has already been given up. */
-	bad |= (int)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-	if (bad != 0) {
-		err_set(err, ERR_SYSTEM, "curl", "this libcurl lacks something we need");
-		curl_easy_cleanup(easy);
-		return NULL;
-	}
-	return easy;
-}
-
-/* ---- what libcurl calls ----------------------------------------------------------------------- */
-
-static long status_of(const struct http_exchange *x)
-{
-	long status = 0;
-
-	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
-	return status;
-}
+/* ---- what libcurl calls -----------------------------------------------------------------------
+ */
 
 static size_t on_read(char *out, size_t size, size_t count, void *arg)
 {
@@ -195,7 +109,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 {
 	struct http_exchange *x = arg;
 	const size_t len = size * count;
-	const long status = status_of(x);
+	const long status = http_status(x);
 	const bool content = status >= 200 && status < 300;
 
 	if ((content ? take_content(x, data, len) : take_explanation(x, data, len)) != 0)
@@ -203,12 +117,18 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 	return len;
 }
 
-/* ---- starting --------------------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------------------------------
+ */
 
 static bool is_loopback(const char *host)
 {
 	return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
 	       strcmp(host, "[::1]") == 0;
+}
+
+static bool is_https(const char *url)
+{
+	return strncasecmp(url, "https://", 8) == 0;
 }
 
 /* Messages name the host only: paths and queries may hold tokens. */
@@ -220,15 +140,17 @@ static int take_url(struct http_exchange *x, const char *url, struct err *err)
 	x->url = curl_url();
 	if (x->url == NULL)
 		return err_set(err, ERR_SYSTEM, "memory", "out of memory");
-	rc = curl_url_set(
-		x->url, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);
+	rc = curl_url_set(x->url, CURLUPART_URL, url, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);
 	if (rc == CURLUE_OK)
 		rc = curl_url_get(x->url, CURLUPART_HOST, &host, 0);
 	if (rc != CURLUE_OK)
-		return err_set(err, ERR_CONFIG, "url", "not a usable address: %s",
-			curl_url_strerror(rc));
+		return err_set(
+			err, ERR_CONFIG, "url", "not a usable address: %s", curl_url_strerror(rc));
 	x->host = mem_strdup(host);
 	curl_free(host);
+	if (!is_https(url) && strncasecmp(url, "http://", 7) != 0)
+		return err_set(
+			err, ERR_CONFIG, "url", "%s: only http and https are spoken", x->host);
 	return 0;
 }
 
@@ -284,7 +206,10 @@ static int set_transport(struct http_exchange *x, const struct http_request *req
 	bad |= (int)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
 	bad |= (int)curl_easy_setopt(x->easy, CURLOPT_USERAGENT, "indexocr/" PACKAGE_VERSION);
 	bad |= (int)curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-	bad |= (int)curl_easy_setopt(x->easy, CURLOPT_PIPEWAIT, 1L);
+	/* Over TLS it is known as soon as connected whether others fit in; over plain HTTP only
+	 * when the first answer comes, which may be minutes. */
+	if (is_https(request->url))
+		bad |= (int)curl_easy_setopt(x->easy, CURLOPT_PIPEWAIT, 1L);
 	/* A build without HTTP/2 refuses this and is fine all the same. */
 	(void)curl_easy_setopt(x->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	if (is_loopback(x->host))
@@ -349,7 +274,8 @@ fail:
 	return -1;
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------
+ */
 
 static void finish(struct http_exchange *x, CURLcode code)
 {
@@ -388,24 +314,21 @@ static struct http_exchange *next_finished(struct http *h)
 	return NULL;
 }
 
-static short to_curl_events(short events)
-{
-	return (short)(((events & POLLIN) != 0 ? CURL_WAIT_POLLIN : 0) |
-		       ((events & POLLPRI) != 0 ? CURL_WAIT_POLLPRI : 0) |
-		       ((events & POLLOUT) != 0 ? CURL_WAIT_POLLOUT : 0));
-}
+_Static_assert(
+	CURL_WAIT_POLLIN == POLLIN && CURL_WAIT_POLLPRI == POLLPRI && CURL_WAIT_POLLOUT == POLLOUT,
+	"events are handed to libcurl as they are");
 
-static size_t add_fds(
-	struct curl_waitfd *all, size_t used, const struct pollfd *fds, size_t count)
+static size_t add_fds(struct curl_waitfd *all, size_t used, const struct pollfd *fds, size_t count)
 {
 	for (size_t i = 0; i < count && used < WAIT_MAX; i++)
 		if (fds[i].fd >= 0)
-			all[used++] = (struct curl_waitfd){
-				.fd = fds[i].fd, .events = to_curl_events(fds[i].events)};
+			all[used++] =
+				(struct curl_waitfd){.fd = fds[i].fd, .events = fds[i].events};
 	return used;
 }
 
-/* libcurl tells neither hang-ups nor closed descriptors in revents, so poll() is asked once more. */
+/* libcurl tells neither hang-ups nor closed descriptors in revents, so poll() is asked once more.
+ */
 static void sleep_on(struct http *h, struct pollfd *extra, size_t extra_count, int timeout_ms)
 {
 	struct curl_waitfd all[WAIT_MAX];
@@ -418,18 +341,13 @@ static void sleep_on(struct http *h, struct pollfd *extra, size_t extra_count, i
 		(void)poll(extra, (nfds_t)extra_count, 0);
 }
 
-static int check(struct http *h, struct err *err)
-{
-	return h->check != NULL ? h->check(h->check_arg, err) : 0;
-}
-
 int http_wait(
 	struct http *h, struct pollfd *extra, size_t extra_count, int timeout_ms, struct err *err)
 {
 	move_along(h);
 	sleep_on(h, extra, extra_count, next_finished(h) != NULL ? 0 : timeout_ms);
 	move_along(h);
-	return check(h, err);
+	return h->check(h->check_arg, err);
 }
 
 int http_run(struct http *h, const struct http_request *request, struct http_exchange **out,
@@ -443,7 +361,7 @@ int http_run(struct http *h, const struct http_request *request, struct http_exc
 	x->taken = true;
 	for (;;) {
 		move_along(h);
-		if (check(h, err) != 0)
+		if (h->check(h->check_arg, err) != 0)
 			goto fail;
 		if (x->done)
 			break;
@@ -467,7 +385,8 @@ struct http_exchange *http_finished(struct http *h)
 	return x;
 }
 
-/* ---- the answer ------------------------------------------------------------------------------- */
+/* ---- the answer -------------------------------------------------------------------------------
+ */
 
 int http_result(const struct http_exchange *x, struct err *err)
 {
@@ -479,7 +398,10 @@ int http_result(const struct http_exchange *x, struct err *err)
 
 long http_status(const struct http_exchange *x)
 {
-	return status_of(x);
+	long status = 0;
+
+	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status;
 }
 
 const struct buf *http_body(const struct http_exchange *x)
@@ -506,16 +428,8 @@ int64_t http_elapsed_ms(const struct http_exchange *x)
 	return (x->done ? x->ended_ms : clock_boot_ms()) - x->started_ms;
 }
 
-char *http_escape(const char *text)
-{
-	char *escaped = curl_easy_escape(NULL, text, 0);
-	char *copy = mem_strdup(escaped != NULL ? escaped : "");
-
-	curl_free(escaped);
-	return copy;
-}
-
-/* ---- life and death --------------------------------------------------------------------------- */
+/* ---- life and death ---------------------------------------------------------------------------
+ */
 
 void http_free(struct http_exchange *x)
 {
@@ -538,6 +452,13 @@ void http_free(struct http_exchange *x)
 	free(x);
 }
 
+static int no_check(void *arg, struct err *err)
+{
+	(void)arg;
+	(void)err;
+	return 0;
+}
+
 int http_new(struct http **out, struct err *err)
 {
 	struct http *h = mem_calloc(1, sizeof *h);
@@ -552,6 +473,7 @@ int http_new(struct http **out, struct err *err)
 		http_free_all(h);
 		return err_set(err, ERR_SYSTEM, "curl", "libcurl could not be set up");
 	}
+	h->check = no_check;
 	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS);
 	*out = h;
 	return 0;
@@ -569,11 +491,11 @@ void http_free_all(struct http *h)
 }
 
 void http_watch(struct http *h, const struct pollfd *fds, size_t count,
-	int (*check_function)(void *arg, struct err *err), void *arg)
+	int (*check)(void *arg, struct err *err), void *arg)
 {
 	h->watched_count = count < WATCH_MAX ? count : WATCH_MAX;
 	if (count > 0)
 		memcpy(h->watched, fds, h->watched_count * sizeof *fds);
-	h->check = check_function;
+	h->check = check != NULL ? check : no_check;
 	h->check_arg = arg;
 }

@@ -93,9 +93,9 @@ size_t http_body_read(struct http_body *b, char *out, size_t room)
 
 	while (b->part < b->count && done < room) {
 		const struct http_part *part = &b->parts[b->part];
-		const size_t n =
-			part->base64 ? read_base64(part, b->offset, out + done, room - done)
-				     : read_plain(part, b->offset, out + done, room - done);
+		const size_t n = part->base64
+					 ? read_base64(part, b->offset, out + done, room - done)
+					 : read_plain(part, b->offset, out + done, room - done);
 
 		done += n;
 		b->offset += n;

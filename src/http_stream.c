@@ -1,5 +1,5 @@
 #include "http.h"
-#include "http_private.h"
+#include "http_easy.h"
 #include "mem.h"
 
 #include <stdio.h>
@@ -103,8 +103,7 @@ long http_stream_recv(struct http_stream *s, void *data, size_t len, struct err 
 	if (code == CURLE_AGAIN)
 		return 0;
 	if (code == CURLE_OK && moved == 0)
-		return err_set(
-			err, ERR_TRANSIENT, "cut", "%s: closed by the other side", s->where);
+		return err_set(err, ERR_TRANSIENT, "cut", "%s: closed by the other side", s->where);
 	return code == CURLE_OK ? (long)moved : http_fault(code, s->where, s->fault_text, err);
 }
 

@@ -1,10 +1,11 @@
 /*
- * http_private - what http.c and http_stream.c share: libcurl's common settings and its faults
+ * http_easy - a libcurl handle as this program wants it, and libcurl's faults in our terms;
+ * shared by http.c and http_stream.c
  *
  * Processes  worker, keeper, ctl.
  */
-#ifndef INDEXOCR_HTTP_PRIVATE_H
-#define INDEXOCR_HTTP_PRIVATE_H
+#ifndef INDEXOCR_HTTP_EASY_H
+#define INDEXOCR_HTTP_EASY_H
 
 #include "err.h"
 
