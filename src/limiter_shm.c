@@ -19,7 +19,7 @@
  * it again.
  */
 enum {
-	RING_WORDS = 32768, /* calls in one window, at most */
+	RING_WORDS = 16384, /* calls in one window, at most */
 	RINGS = 8,
 	TRIES = 1000,
 	REDIS_RETRY_MS = 1000,
@@ -35,8 +35,8 @@ enum {
 #define BUCKET_MASK ((UINT64_C(1) << 37) - 1)
 #define TOKENS_MAX  ((UINT64_C(1) << BUCKET_SHIFT) - 1)
 
-/* handle = parity 1 | bucket 37 | place 15 */
-#define PLACE_BITS 15
+/* handle = parity 1 | bucket 37 | place 14 */
+#define PLACE_BITS 14
 #define PLACE_MASK ((UINT64_C(1) << PLACE_BITS) - 1)
 
 _Static_assert(RING_WORDS == 1 << PLACE_BITS, "a handle must hold every place");
