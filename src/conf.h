@@ -23,7 +23,7 @@
 
 /* What the command line says; wins over the file. 0, NULL and false = nothing said. */
 struct conf_overrides {
-	int workers;	       /* -n */
+	int workers;           /* -n */
 	const char *worker_id; /* --worker-id */
 	const char *redis_url; /* --redis-url */
 	const char *engine;    /* read --engine */

@@ -88,8 +88,8 @@ static bool fits_database(const char *value)
 static bool fits_redis(const char *value)
 {
 	return has_host(value, "redis://") || has_host(value, "rediss://") ||
-	       (starts(value, "unix:///") && value[8] != '\0') ||
-	       starts(value, "redis://:") || starts(value, "rediss://:");
+	       (starts(value, "unix:///") && value[8] != '\0') || starts(value, "redis://:") ||
+	       starts(value, "rediss://:");
 }
 
 static bool fits_storage(const char *value)
@@ -103,7 +103,8 @@ static bool fits_bucket(const char *value)
 	const char *equals = strchr(value, '=');
 
 	return equals != NULL && equals > value && equals - value <= 100 &&
-	       all_of(equals + 1, "_-. ", 100) && memchr(value, ' ', (size_t)(equals - value)) == NULL;
+	       all_of(equals + 1, "_-. ", 100) &&
+	       memchr(value, ' ', (size_t)(equals - value)) == NULL;
 }
 
 static bool fits_model(const char *value)
@@ -160,17 +161,14 @@ const struct conf_form conf_form_http = {
 	"an http:// or https:// URL without user, query or fragment", fits_http};
 const struct conf_form conf_form_database = {
 	"a postgresql:// URL or a libpq string such as host=... dbname=...", fits_database};
-const struct conf_form conf_form_redis = {
-	"a redis://, rediss:// or unix:/// URL", fits_redis};
+const struct conf_form conf_form_redis = {"a redis://, rediss:// or unix:/// URL", fits_redis};
 const struct conf_form conf_form_storage = {
 	"\"supabase\", or \"directory:\" and an absolute path", fits_storage};
 const struct conf_form conf_form_bucket = {"source=bucket", fits_bucket};
-const struct conf_form conf_form_model = {
-	"1 to 79 letters, digits and . _ - : / @", fits_model};
+const struct conf_form conf_form_model = {"1 to 79 letters, digits and . _ - : / @", fits_model};
 const struct conf_form conf_form_languages = {
 	"Tesseract languages joined by +, such as \"fra\"", fits_languages};
-const struct conf_form conf_form_prefix = {
-	"1 to 64 letters, digits and _ - . : { }", fits_prefix};
+const struct conf_form conf_form_prefix = {"1 to 64 letters, digits and _ - . : { }", fits_prefix};
 const struct conf_form conf_form_header = {
 	"printable ASCII characters without blanks", fits_header};
 const struct conf_form conf_form_listen = {

@@ -17,16 +17,16 @@
 #include <stddef.h>
 
 enum conf_type {
-	CONF_INTEGER,	  /* int or int64_t */
-	CONF_SECONDS,	  /* int64_t milliseconds; three decimals in the file */
-	CONF_MEGABYTES,	  /* int64_t bytes */
-	CONF_REAL,	  /* double */
-	CONF_BOOL,	  /* int, -1 = not set */
-	CONF_WORD,	  /* enum or bool: the word's number */
-	CONF_TEXT,	  /* char *; NULL where not set and without a default */
-	CONF_LIST,	  /* struct set_list */
-	CONF_BUCKETS,	  /* the buckets of struct set_storage */
-	CONF_SECRET,	  /* char *, wiped; NULL where empty */
+	CONF_INTEGER,     /* int or int64_t */
+	CONF_SECONDS,     /* int64_t milliseconds; three decimals in the file */
+	CONF_MEGABYTES,   /* int64_t bytes */
+	CONF_REAL,        /* double */
+	CONF_BOOL,        /* int, -1 = not set */
+	CONF_WORD,        /* enum or bool: the word's number */
+	CONF_TEXT,        /* char *; NULL where not set and without a default */
+	CONF_LIST,        /* struct set_list */
+	CONF_BUCKETS,     /* the buckets of struct set_storage */
+	CONF_SECRET,      /* char *, wiped; NULL where empty */
 	CONF_SECRET_FILE, /* path of a file with the secret of the same field */
 };
 
@@ -34,9 +34,9 @@ struct conf_key {
 	const char *section; /* "" = outside any; "environment" = in each of them */
 	const char *name;
 	enum conf_type type;
-	const char *fallback; /* as written in the file, without quotes; NULL = not set */
-	double min, max;      /* numbers, in the unit of the file */
-	const char *unit;     /* "seconds", ...; NULL = none */
+	const char *fallback;     /* as written in the file, without quotes; NULL = not set */
+	double min, max;          /* numbers, in the unit of the file */
+	const char *unit;         /* "seconds", ...; NULL = none */
 	const char *const *words; /* NULL-ended; CONF_WORD, and texts with a choice */
 	const struct conf_form *form;
 	size_t offset; /* in struct settings or struct set_environment */
