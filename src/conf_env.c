@@ -168,6 +168,8 @@ struct scan {
 	struct buf *out;
 	enum state state;
 	int line;
+	int depth;         /* of braces */
+	int open_line;     /* where the outermost of them stands */
 	const char *wrong; /* set with -1 */
 };
 
@@ -270,7 +272,11 @@ static int scan_bare(struct scan *s)
 		return skip_block_comment(s);
 	if (c == '$' && s->at[1] == '{')
 		return expand(s);
-	if (c == '"')
+	if (c == '{' && s->depth++ == 0)
+		s->open_line = s->line;
+	else if (c == '}' && s->depth > 0)
+		s->depth--;
+	else if (c == '"')
 		s->state = DOUBLE_QUOTED;
 	else if (c == '\'')
 		s->state = SINGLE_QUOTED;
@@ -312,6 +318,11 @@ int conf_env_expand(const struct conf_env *env, const char *name, const char *te
 	}
 	if (rc == 0 && s.state != BARE) {
 		s.wrong = "a quote is not closed on its line";
+		rc = -1;
+	}
+	if (rc == 0 && s.depth > 0) {
+		s.wrong = "a { is not closed; allowed: a } for each";
+		s.line = s.open_line;
 		rc = -1;
 	}
 	if (rc != 0)

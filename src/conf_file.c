@@ -23,10 +23,8 @@ static int open_regular(const char *path, struct stat *st, struct err *err)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0 || fstat(fd, st) != 0) {
-		const bool missing = errno == ENOENT;
-
-		err_errno(err, ERR_CONFIG, "%s", path);
-		(void)err_set(err, ERR_CONFIG, missing ? "missing" : "config", "%.400s", err->text);
+		err_set(err, ERR_CONFIG, errno == ENOENT ? "missing" : "config", "%s: %s", path,
+			strerror(errno));
 		fd_close(&fd);
 		return -1;
 	}

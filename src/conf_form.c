@@ -160,7 +160,7 @@ const struct conf_form conf_form_table = {"a table name, or schema.table", fits_
 const struct conf_form conf_form_http = {
 	"an http:// or https:// URL without user, query or fragment", fits_http};
 const struct conf_form conf_form_database = {
-	"a postgresql:// URL or a libpq string such as host=... dbname=...", fits_database};
+	"a postgresql:// URL or a libpq string (host=... dbname=...)", fits_database};
 const struct conf_form conf_form_redis = {"a redis://, rediss:// or unix:/// URL", fits_redis};
 const struct conf_form conf_form_storage = {
 	"\"supabase\", or \"directory:\" and an absolute path", fits_storage};

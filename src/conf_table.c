@@ -161,7 +161,7 @@ const struct conf_key conf_keys[] = {
 	.help = "File with the value of api_key"},
 {"gemini", "model", CONF_TEXT, "gemini-3.5-flash-lite", TO(gemini.model), FORM(model),
 	.help = "The model asked first"},
-{"gemini", "fallback_models", CONF_LIST, "{}", TO(gemini.fallback_models), FORM(model), .empty = true,
+{"gemini", "fallback_models", CONF_LIST, "{}", TO(gemini.fallback_models), FORM(model),
 	.help = "Models asked in turn where the first one will not read a page"},
 {"gemini", "base_url", CONF_TEXT, "https://generativelanguage.googleapis.com", TO(gemini.base_url), FORM(http),
 	.help = "Where the API is"},
@@ -318,7 +318,8 @@ void conf_key_allowed(const struct conf_key *key, char out[CONF_TEXT_BYTES])
 	if (key->words != NULL)
 		allowed_words(key->words, out);
 	else if (key->form != NULL)
-		(void)snprintf(out, CONF_TEXT_BYTES, "%s%s", each, key->form->text);
+		(void)snprintf(out, CONF_TEXT_BYTES, "%s%s%s", each, key->form->text,
+			key->empty && key->fallback != NULL ? ", or \"\"" : "");
 	else if (key->type == CONF_BOOL)
 		(void)snprintf(out, CONF_TEXT_BYTES, "true or false");
 	else

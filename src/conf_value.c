@@ -11,6 +11,8 @@
 #include <string.h>
 
 static const char mask[] = "********";
+/* For libpq strings, so that what is printed can be loaded. */
+static const char masked_database[] = "password=********";
 
 static void *field(const struct conf_key *key, void *base)
 {
@@ -328,7 +330,7 @@ bool conf_value_is_secret(const struct conf_key *key, const char *value)
 	const char *at = strrchr(value, '@');
 	const char *colon;
 
-	if (value[0] == '\0' || strcmp(value, mask) == 0)
+	if (value[0] == '\0' || strcmp(value, mask) == 0 || strcmp(value, masked_database) == 0)
 		return false;
 	if (key->form == &conf_form_header)
 		return true;
@@ -350,7 +352,9 @@ static void print_masked(const struct conf_key *key, FILE *out, const char *valu
 	const char *at = strrchr(value, '@');
 
 	if (authority == NULL || key->form == &conf_form_header) {
-		print_quoted(out, conf_value_is_secret(key, value) ? mask : value);
+		const char *masked = key->form == &conf_form_database ? masked_database : mask;
+
+		print_quoted(out, conf_value_is_secret(key, value) ? masked : value);
 		return;
 	}
 	authority += 3;
