@@ -5,6 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool box_holds_middle(const struct box *area, const struct box *b)
+{
+	const int x = b->x + b->w / 2;
+	const int y = b->y + b->h / 2;
+
+	return x >= area->x && x < area->x + area->w && y >= area->y && y < area->y + area->h;
+}
+
+struct box box_within(const struct box *area, const struct box *b)
+{
+	const int left = b->x > area->x ? b->x : area->x;
+	const int top = b->y > area->y ? b->y : area->y;
+	const int right = b->x + b->w < area->x + area->w ? b->x + b->w : area->x + area->w;
+	const int bottom = b->y + b->h < area->y + area->h ? b->y + b->h : area->y + area->h;
+
+	if (right <= left || bottom <= top)
+		return (struct box){left, top, 0, 0};
+	return (struct box){left, top, right - left, bottom - top};
+}
+
 /* ---- ruling lines ------------------------------------------------------------------------------ */
 
 static int by_at(const void *a, const void *b)
@@ -204,8 +224,8 @@ size_t text_lines_find(const struct box *words, size_t count, int em, struct tex
 	qsort(sorted, count, sizeof *sorted, by_middle);
 	n = find_lines(sorted, count, em, begins);
 	for (size_t i = 0; i < n; i++)
-		lines[i] = (struct text_line){
-			.base = sorted[begins[i]].y + sorted[begins[i]].h / 2};
+		lines[i] =
+			(struct text_line){.base = sorted[begins[i]].y + sorted[begins[i]].h / 2};
 	free(begins);
 	free(sorted);
 	return n;
@@ -257,7 +277,8 @@ bool table_from_gaps(struct table *t, const struct box *words, size_t count, int
 	for (size_t i = 0; i + 1 < lines && !found; i++) {
 		const size_t first = begins[i];
 
-		if (merge_spans(sorted + first, begins[i + 1] - first, gap, spans) < TABLE_COLUMNS ||
+		if (merge_spans(sorted + first, begins[i + 1] - first, gap, spans) <
+				TABLE_COLUMNS ||
 			merge_spans(sorted + first, count - first, gap, spans) != TABLE_COLUMNS)
 			continue;
 		edges_from_spans(t, spans, em);
@@ -342,8 +363,8 @@ void table_row_starts(const struct text_line *lines, size_t count, bool *starts)
 
 	for (size_t i = 0; i < count; i++) {
 		const unsigned cells = lines[i].cells;
-		const bool dated = (cells & DATE) != 0 ||
-				   (cells & (PARTY | NUMBER)) == (PARTY | NUMBER);
+		const bool dated =
+			(cells & DATE) != 0 || (cells & (PARTY | NUMBER)) == (PARTY | NUMBER);
 
 		if (i == 0)
 			starts[i] = true;

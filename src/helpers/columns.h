@@ -22,6 +22,11 @@ struct box {
 	int x, y, w, h;
 };
 
+/* Whether the middle of b lies in area. */
+bool box_holds_middle(const struct box *area, const struct box *b);
+/* What of b lies in area; w and h are 0 where nothing does. */
+struct box box_within(const struct box *area, const struct box *b);
+
 /* A piece of a ruling line: at its middle, from its start to its end along its direction. */
 struct stroke {
 	int at, from, to;
@@ -29,9 +34,9 @@ struct stroke {
 
 struct table {
 	int edge[TABLE_COLUMNS + 1]; /* column c is [edge[c], edge[c + 1]) */
-	int top, bottom;	     /* of title row to last row */
-	bool ruled;		     /* found by rules, not by gaps */
-	int row_count;		     /* bands between horizontal rules; 0 where rows are not ruled */
+	int top, bottom;             /* of title row to last row */
+	bool ruled;                  /* found by rules, not by gaps */
+	int row_count; /* bands between horizontal rules; 0 where rows are not ruled */
 	int row[TABLE_MAX_ROWS + 1]; /* band r is [row[r], row[r + 1]) */
 };
 
@@ -58,7 +63,7 @@ int table_band(const struct table *t, const struct box *b);
 
 /* A line of text of the table, over all columns: which of them have something on it. */
 struct text_line {
-	int base;	/* y of its middle */
+	int base;       /* y of its middle */
 	unsigned cells; /* bit c = column c */
 };
 

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 
 enum {
-	INK_BELOW = 140,	/* on a background of IMAGE_PAPER */
-	BED_PIXELS = 21,	/* no stroke of body text is a solid block of this size */
+	BLACK_UP_TO = 20,
+	WHITE_FROM = 180,
+	INK_BELOW = 190, /* about 140 before the grain is cut off */
+	BED_PIXELS = 21, /* no stroke of body text is a solid block of this size */
 	X_HEIGHT_WANTED = 24,
 	LETTER_MIN_PIXELS = 5,
 	LETTER_MAX_PIXELS = 120,
-	LETTERS_MIN = 12	/* fewer say nothing about the size of the text */
+	LETTERS_MIN = 12 /* fewer say nothing about the size of the text */
 };
 static const double scale_max = 2.0;
 static const double skew_min_degrees = 0.04;
@@ -55,11 +57,15 @@ static bool step(PIX **pix, PIX *made)
 	return true;
 }
 
-/* Uneven paper becomes IMAGE_PAPER everywhere; sheets too small for that stay as they are. */
+/*
+ * Uneven paper becomes 200 everywhere (not on sheets too small for that), then its grain is cut off:
+ * where there is little ink, the recogniser would take the grain for it.
+ */
 static void even_background(PIX **grey)
 {
 	if (pixGetWidth(*grey) >= 64 && pixGetHeight(*grey) >= 64)
 		(void)step(grey, pixBackgroundNormSimple(*grey, NULL, NULL));
+	(void)step(grey, pixGammaTRC(NULL, *grey, 1, BLACK_UP_TO, WHITE_FROM));
 }
 
 /*
@@ -101,7 +107,8 @@ static double find_skew(PIX *ink)
 	l_float32 confidence = 0;
 
 	if (pixFindSkew(ink, &degrees, &confidence) != 0 || confidence < 3 ||
-		fabs((double)degrees) < skew_min_degrees || fabs((double)degrees) > skew_max_degrees)
+		fabs((double)degrees) < skew_min_degrees ||
+		fabs((double)degrees) > skew_max_degrees)
 		return 0;
 	return (double)degrees;
 }
@@ -167,8 +174,8 @@ static bool straighten(PIX **grey, double *scaled)
 	if (scale > 1)
 		ok = step(grey, pixScaleGrayLI(*grey, (l_float32)scale, (l_float32)scale));
 	if (ok && skew != 0)
-		ok = step(grey,
-			pixRotateAMGray(*grey, (l_float32)(skew * M_PI / 180), IMAGE_PAPER));
+		ok = step(
+			grey, pixRotateAMGray(*grey, (l_float32)(skew * M_PI / 180), IMAGE_PAPER));
 	return ok;
 }
 

@@ -19,14 +19,14 @@
 struct Pix;
 
 struct page_image {
-	struct Pix *grey;   /* 8 bits, background near IMAGE_PAPER; owned */
-	struct Pix *ink;    /* 1 bit, the same place and size; owned */
-	int width, height;  /* of both */
-	double scale;	    /* pixels of this image for one of what came in */
-	int x_height;	    /* of most letters, in pixels of this image; 0 = no letters found */
+	struct Pix *grey;  /* 8 bits, background near IMAGE_PAPER; owned */
+	struct Pix *ink;   /* 1 bit, the same place and size; owned */
+	int width, height; /* of both */
+	double scale;      /* pixels of this image for one of what came in */
+	int x_height;      /* of most letters, in pixels of this image; 0 = no letters found */
 };
 
-enum { IMAGE_PAPER = 200, IMAGE_MAX_PIXELS = 64 << 20, IMAGE_MAX_EDGE = 20000 };
+enum { IMAGE_PAPER = 255, IMAGE_MAX_PIXELS = 64 << 20, IMAGE_MAX_EDGE = 20000 };
 
 int image_prepare(struct page_image *image, const void *bytes, size_t len, struct err *err);
 void image_fini(struct page_image *image);

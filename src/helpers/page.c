@@ -124,42 +124,46 @@ static void read_text(struct work *w, bool with_header)
 
 /* ---- register pages ---------------------------------------------------------------------------- */
 
-static bool has_words(const struct shapes *shapes, const struct box *part)
+/* The part cut down to the words in it and a little paper around; w = 0 where there are none. */
+static struct box around_words(const struct shapes *shapes, const struct box *part, int margin)
 {
+	struct box all = {part->x + part->w, part->y + part->h, 0, 0};
+	int right = 0;
+	int bottom = 0;
+
 	for (size_t i = 0; i < shapes->word_count; i++) {
 		const struct box *b = &shapes->words[i];
-		const int x = b->x + b->w / 2;
-		const int y = b->y + b->h / 2;
 
-		if (x >= part->x && x < part->x + part->w && y >= part->y && y < part->y + part->h)
-			return true;
+		if (!box_holds_middle(part, b))
+			continue;
+		all.x = b->x < all.x ? b->x : all.x;
+		all.y = b->y < all.y ? b->y : all.y;
+		right = b->x + b->w > right ? b->x + b->w : right;
+		bottom = b->y + b->h > bottom ? b->y + b->h : bottom;
 	}
-	return false;
+	all.w = right - all.x + 2 * margin;
+	all.h = bottom - all.y + 2 * margin;
+	all.x -= margin;
+	all.y -= margin;
+	return right > 0 ? box_within(part, &all) : (struct box){0, 0, 0, 0};
 }
 
-static void read_part(struct work *w, struct box part, enum read_mode mode, struct read_lines *lines)
+static void read_part(
+	struct work *w, struct box part, enum read_mode mode, struct read_lines *lines)
 {
-	if (part.x < 0) {
-		part.w += part.x;
-		part.x = 0;
-	}
-	if (part.y < 0) {
-		part.h += part.y;
-		part.y = 0;
-	}
-	if (part.x + part.w > w->image.width)
-		part.w = w->image.width - part.x;
-	if (part.y + part.h > w->image.height)
-		part.h = w->image.height - part.y;
-	if (part.w > 2 && part.h > 2 && has_words(&w->shapes, &part))
-		reader_read(w->reader, &part, mode, lines);
+	const struct box page = {0, 0, w->image.width, w->image.height};
+	const struct box inside = box_within(&page, &part);
+	const struct box words = around_words(&w->shapes, &inside, w->em / 2);
+
+	if (words.w > 2 && words.h > 2)
+		reader_read(w->reader, &words, mode, lines);
 }
 
 static void add_row_text(struct buf *text, const struct table_row *row)
 {
 	for (int c = 0; c < TABLE_COLUMNS; c++)
-		(void)!buf_addf(text, "%s%s", c > 0 ? " | " : (text->len > 0 ? "\n" : ""),
-			row->cell[c]);
+		(void)!buf_addf(
+			text, "%s%s", c > 0 ? " | " : (text->len > 0 ? "\n" : ""), row->cell[c]);
 }
 
 static void add_rows(struct work *w, const struct table_rows *rows)
@@ -173,8 +177,8 @@ static void add_rows(struct work *w, const struct table_rows *rows)
 		add_row_text(&w->text, row);
 		if (i == 0 && rows->titled)
 			continue;
-		cJSON_AddItemToArray(array, cJSON_CreateStringArray(
-			(const char *const *)row->cell, TABLE_COLUMNS));
+		cJSON_AddItemToArray(array,
+			cJSON_CreateStringArray((const char *const *)row->cell, TABLE_COLUMNS));
 		add_score(confidence, row->score, row->words);
 	}
 }
@@ -184,8 +188,10 @@ static void read_columns(struct work *w, const struct table *t, struct read_line
 	for (int c = 0; c < TABLE_COLUMNS; c++) {
 		const size_t before = lines->count;
 
-		read_part(w, (struct box){t->edge[c], t->top, t->edge[c + 1] - t->edge[c],
-			t->bottom - t->top}, READ_BLOCK, lines);
+		read_part(w,
+			(struct box){t->edge[c], t->top, t->edge[c + 1] - t->edge[c],
+				t->bottom - t->top},
+			READ_BLOCK, lines);
 		for (size_t i = before; i < lines->count; i++)
 			lines->items[i].column = c;
 	}
@@ -272,7 +278,8 @@ static void read_page(struct work *w, const struct page_request *request)
 		add_warning(w->body, "page_time_limit");
 }
 
-int page_read(struct reader *reader, const struct page_request *request, cJSON **body, struct err *err)
+int page_read(
+	struct reader *reader, const struct page_request *request, cJSON **body, struct err *err)
 {
 	struct work w = {.reader = reader};
 

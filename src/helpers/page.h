@@ -23,6 +23,7 @@ struct page_request {
 };
 
 /* The body has the shape documented at struct engine_answer in engine.h. */
-int page_read(struct reader *reader, const struct page_request *request, cJSON **body, struct err *err);
+int page_read(
+	struct reader *reader, const struct page_request *request, cJSON **body, struct err *err);
 
 #endif

@@ -145,7 +145,8 @@ static bool recognise(struct reader *r)
 	return ok;
 }
 
-void reader_read(struct reader *r, const struct box *part, enum read_mode mode, struct read_lines *lines)
+void reader_read(
+	struct reader *r, const struct box *part, enum read_mode mode, struct read_lines *lines)
 {
 	static const TessPageSegMode modes[] = {
 		[READ_PAGE] = PSM_AUTO,

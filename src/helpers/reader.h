@@ -20,8 +20,8 @@ struct reader;
 
 struct read_line {
 	struct box box;
-	char *text; /* owned; words joined by one space */
-	int column; /* for the caller's use; 0 */
+	char *text;   /* owned; words joined by one space */
+	int column;   /* for the caller's use; 0 */
 	double score; /* sum of the words' scores, each 0..1 */
 	int words;
 };
@@ -41,7 +41,8 @@ const char *reader_version(void);
 void reader_show(struct reader *r, struct Pix *grey, int dpi, int64_t deadline_ms);
 
 /* Appends the lines of the part (NULL = the whole page), in reading order. */
-void reader_read(struct reader *r, const struct box *part, enum read_mode mode, struct read_lines *lines);
+void reader_read(
+	struct reader *r, const struct box *part, enum read_mode mode, struct read_lines *lines);
 
 /* Whether the deadline cut something off since reader_show(). */
 bool reader_late(const struct reader *r);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 enum {
-	RULE_BELOW = 165,  /* thin rules are paler than letters */
-	RULE_EMS = 3,	   /* no letter is so tall, no dash so long */
+	RULE_BELOW = 225,  /* thin rules are paler than letters */
+	RULE_EMS = 3,      /* no letter is so tall, no dash so long */
 	SHAPES_MAX = 40000 /* noise; more says nothing */
 };
 

@@ -43,7 +43,8 @@ static size_t rows_by_bands(const struct table *t, struct placed *placed, size_t
 		const struct box point = {0, placed[i].middle, 0, 0};
 		const int band = table_band(t, &point);
 
-		placed[i].row = band >= 0 ? band : (placed[i].middle < t->top ? 0 : t->row_count - 1);
+		placed[i].row =
+			band >= 0 ? band : (placed[i].middle < t->top ? 0 : t->row_count - 1);
 	}
 	return (size_t)t->row_count;
 }
@@ -130,8 +131,8 @@ void table_rows_make(struct table_rows *rows, const struct table *t, const struc
 	free(columns);
 	free(boxes);
 	drop_empty(rows);
-	rows->titled = rows->count > 0 &&
-		       header_is_title_row((const char *const *)rows->items[0].cell);
+	rows->titled =
+		rows->count > 0 && header_is_title_row((const char *const *)rows->items[0].cell);
 }
 
 void table_rows_fini(struct table_rows *rows)

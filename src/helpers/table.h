@@ -18,7 +18,7 @@ struct cell_line {
 	struct box box;
 	int column;
 	const char *text; /* borrowed */
-	double score;	  /* sum of the words' scores, each 0..1 */
+	double score;     /* sum of the words' scores, each 0..1 */
 	int words;
 };
 

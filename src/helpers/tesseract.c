@@ -23,7 +23,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { BODY_MAX_BYTES = 512 << 20, FILES_MAX = 16, EXIT_USAGE = 64, EXIT_BUG = 70, EXIT_CONFIG = 78 };
+enum {
+	BODY_MAX_BYTES = 512 << 20,
+	FILES_MAX = 16,
+	EXIT_USAGE = 64,
+	EXIT_BUG = 70,
+	EXIT_CONFIG = 78
+};
 
 struct options {
 	const char *languages;
