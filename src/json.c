@@ -51,15 +51,20 @@ static bool is_low(int unit)
 	return unit >= 0xDC00 && unit <= 0xDFFF;
 }
 
-/* Makes \u0000 and unpaired surrogates U+FFFD, in place and of the same length. A backslash always
- * takes the next character with it, so that an escaped backslash before a u is no escape. */
-static void mend_escapes(char *text)
+/*
+ * Makes \u0000 and unpaired surrogates U+FFFD, in place and of the same length. A backslash always
+ * takes the next character with it, so that an escaped backslash before a u is no escape. False for
+ * a \u without four digits: cJSON would take it for \u0000.
+ */
+static bool mend_escapes(char *text)
 {
 	static const char replacement[] = "\\ufffd";
 
 	while ((text = strchr(text, '\\')) != NULL) {
 		const int unit = escaped_unit(text);
 
+		if (unit < 0 && text[1] == 'u')
+			return false;
 		if (is_high(unit) && is_low(escaped_unit(text + ESCAPE_BYTES))) {
 			text += 2 * (size_t)ESCAPE_BYTES;
 			continue;
@@ -68,19 +73,20 @@ static void mend_escapes(char *text)
 			memcpy(text, replacement, ESCAPE_BYTES);
 		text += text[1] != '\0' ? 2 : 1;
 	}
+	return true;
 }
 
 cJSON *json_parse(const char *text, size_t len)
 {
 	char *copy;
-	cJSON *tree;
+	cJSON *tree = NULL;
 
 	if (memchr(text, '\0', len) != NULL || !utf8_valid(text, len))
 		return NULL;
 	copy = mem_strndup(text, len);
-	mend_escapes(copy);
 	/* cJSON wants the NUL counted, and with the last argument sees that nothing follows. */
-	tree = cJSON_ParseWithLengthOpts(copy, len + 1, NULL, 1);
+	if (mend_escapes(copy))
+		tree = cJSON_ParseWithLengthOpts(copy, len + 1, NULL, 1);
 	free(copy);
 	return tree;
 }
