@@ -182,6 +182,19 @@ static int take_value(struct conf_reading *l, const cfg_t *section, const cfg_op
 	return 0;
 }
 
+static int take_environment_file(
+	struct conf_reading *l, const cfg_t *section, const struct conf_key *key, const char *value)
+{
+	if (!conf_value_fits(key, value)) {
+		conf_refuse_value(l, section->line, key, NULL, value);
+		return -1;
+	}
+	free(l->environment_file);
+	l->environment_file = mem_strdup(value);
+	l->places.lines[conf_key_index(key)] = section->line;
+	return 0;
+}
+
 static int refuse_open_secret(
 	struct conf_reading *l, const cfg_t *section, const struct conf_key *key)
 {
@@ -207,10 +220,8 @@ static int on_value(cfg_t *section, cfg_opt_t *opt, const char *value, void *res
 	}
 	if (l->phase == CONF_PHASE_VALUES)
 		return take_value(l, section, opt, key, value);
-	if (l->phase == CONF_PHASE_ENVIRONMENT_FILE && strcmp(opt->name, "environment_file") == 0) {
-		free(l->environment_file);
-		l->environment_file = mem_strdup(value);
-	}
+	if (l->phase == CONF_PHASE_ENVIRONMENT_FILE && key == conf_key_find("", "environment_file"))
+		return take_environment_file(l, section, key, value);
 	if (l->phase == CONF_PHASE_SECRETS && key->type == CONF_SECRET &&
 		conf_value_is_secret(key, value))
 		return refuse_open_secret(l, section, key);
