@@ -319,6 +319,9 @@ static const struct bad {
 		":6: api_key_file: /nonexistent/key: No such file or directory"},
 	{BASE "queue { lease = }\n",
 		":4: unexpected token '}'; allowed: key = value, or section { ... }"},
+	{BASE "gemini { api_key = abc+def }\n",
+		":4: what stands on the line of a secret is not understood; allowed: key = "
+		"\"secret\", in quotes"},
 	{BASE "queue = 5\n", ":4: missing opening brace for section 'queue'; allowed: key = value, "
 			     "or section { ... }"},
 	{BASE "queue { lease 5 }\n", ":4: missing equal sign after option 'lease'; allowed: key = "
@@ -429,7 +432,9 @@ static void no_error_shows_a_secret(void **state)
 	static const char *const files[] = {"gemini { api_key = \"HUSH HUSH\" }",
 		"redis { url = \"HUSH\" }", "environment dev { database = \"mysql://u:HUSH@h\" }",
 		"environment dev { service_key = \"HUSH\\tX\" }", "gemini { api_key = \"HUSH",
-		"gemini { api_key \"HUSH\" }"};
+		"gemini { api_key \"HUSH\" }", "gemini { api_key = \"a\"HUSH }",
+		"gemini { api_key = a=HUSH }", "gemini { api_key = a\"HUSH\" }",
+		"gemini { api_key = a {HUSH} }"};
 	char *text = calloc(1, 1000);
 
 	(void)state;
