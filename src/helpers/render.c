@@ -31,7 +31,6 @@
 #include <unistd.h>
 
 enum { PAGES_BOUND = 1000000 };
-enum { PAGE_MAX_BYTES = 1 << 30 };
 
 struct options {
 	struct plan_limits limits;
@@ -40,6 +39,7 @@ struct options {
 	int first;
 	int64_t memory_bytes;
 	int64_t cpu_s;
+	int64_t page_max_bytes; /* of one page's image */
 	enum image_format format;
 	bool *skip; /* owned; [1 .. max_pages]; NULL = none */
 };
@@ -49,7 +49,7 @@ struct options {
 static const char usage_text[] =
 	"usage: indexocr-render [--dpi N] [--max-edge PX] [--max-pixels PX] [--max-pages N]\n"
 	"       [--format jpeg|png|pnm] [--quality 1-100] [--first PAGE] [--skip 1,4-7]\n"
-	"       [--memory-limit BYTES] [--cpu-limit SECONDS] < FILE.pdf\n";
+	"       [--memory-limit BYTES] [--cpu-limit SECONDS] [--page-bytes BYTES] < FILE.pdf\n";
 
 static int bad_option(const char *name, const char *value)
 {
@@ -141,6 +141,8 @@ static int parse_option(int option, const char *value, struct options *o)
 		return parse_number(value, 0, INT64_MAX, &o->memory_bytes, NULL);
 	case 'c':
 		return parse_number(value, 0, 86400, &o->cpu_s, NULL);
+	case 'b':
+		return parse_number(value, 1, (int64_t)1 << 40, &o->page_max_bytes, NULL);
 	default:
 		return -1;
 	}
@@ -156,7 +158,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"quality", required_argument, NULL, 'q'},
 		{"first", required_argument, NULL, 'n'}, {"skip", required_argument, NULL, 's'},
 		{"memory-limit", required_argument, NULL, 'm'},
-		{"cpu-limit", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
+		{"cpu-limit", required_argument, NULL, 'c'},
+		{"page-bytes", required_argument, NULL, 'b'}, {NULL, 0, NULL, 0}};
 	const char *skip = NULL;
 	int option;
 	int index = 0;
@@ -327,7 +330,7 @@ static int one_page(struct pdf *pdf, const struct options *o, int number, struct
 
 	if (limits_page(o->cpu_s, err) != 0)
 		return -1;
-	buf_init(&sheet.bytes, PAGE_MAX_BYTES);
+	buf_init(&sheet.bytes, (size_t)o->page_max_bytes);
 	if (make_page(pdf, o, &sheet, &fault) == 0)
 		rc = send_page(&sheet, err);
 	else
@@ -380,6 +383,7 @@ int main(int argc, char **argv)
 		.max_pages = 1000,
 		.quality = 90,
 		.first = 1,
+		.page_max_bytes = 1 << 30,
 		.format = FORMAT_JPEG,
 	};
 	struct err err;
