@@ -140,11 +140,16 @@ static int check_page(Page *page, XRef *xref, struct err *err)
 	return 0;
 }
 
-static void survey_page(Page *page, Survey *survey)
+/* False where there were errors and nothing else: what comes out white would pass for blank. */
+static bool survey_page(Page *page, Survey *survey)
 {
 	const double points = 72;
+	const int before = stream_errors;
+	struct page_survey found;
 
 	page->display(survey, points, points, 0, false, true, false);
+	found = survey->result(page);
+	return stream_errors == before || found.image_count > 0 || found.marks > 0;
 }
 
 int pdf_plan(struct pdf *pdf, int number, const struct plan_limits *limits,
@@ -156,7 +161,8 @@ try {
 
 	if (check_page(page, pdf->doc->getXRef(), err) != 0)
 		return -1;
-	survey_page(page, &survey);
+	if (!survey_page(page, &survey))
+		return page_damaged(err, "nothing on it can be understood");
 	found = survey.result(page);
 	return plan_page(&found, limits, plan, err);
 } catch (const std::bad_alloc &) {
@@ -170,10 +176,9 @@ int pdf_jpeg(struct pdf *pdf, int number, struct buf *out, struct err *err)
 
 	if (page == nullptr)
 		return page_damaged(err, "its description cannot be read");
-	survey_page(page, &survey);
-	return survey.result(page).plain_jpeg
-		       ? 0
-		       : page_damaged(err, "its image cannot be read a second time");
+	if (!survey_page(page, &survey) || !survey.result(page).plain_jpeg)
+		return page_damaged(err, "its image cannot be read a second time");
+	return 0;
 }
 
 /* Takes the rasteriser's pixels; its rows are as tight as ours. */
