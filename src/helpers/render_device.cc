@@ -26,11 +26,14 @@ public:
 		expected = row * height;
 	}
 
+	bool was_read() const
+	{
+		return static_cast<double>(got) >=
+		       static_cast<double>(expected) * (1 - MISSING_PART);
+	}
 	bool ended_early() const
 	{
-		return asked_past_end &&
-		       static_cast<double>(got) <
-			       static_cast<double>(expected) * (1 - MISSING_PART);
+		return asked_past_end && !was_read();
 	}
 
 	StreamKind getKind() const override
@@ -185,7 +188,7 @@ static SplashColorPtr white()
 
 RenderDevice::RenderDevice(SplashColorMode mode, int width, int height)
     : SplashOutputDev(mode, 1, false, white()), page_width(width), page_height(height),
-      cut_image(false)
+      cut_image(false), left_out_image(false)
 {
 	setFontAntialias(true);
 	setVectorAntialias(true);
@@ -197,13 +200,32 @@ bool RenderDevice::cut() const
 	return cut_image;
 }
 
-void RenderDevice::watch(GfxState *state, bool ended_early)
+bool RenderDevice::left_out() const
+{
+	return left_out_image;
+}
+
+/* Does what is seen of the image, on this page and within the clip, matter? */
+bool RenderDevice::is_notable(GfxState *state) const
 {
 	const double *m = state->getCTM();
-	const double area = std::fabs(m[0] * m[3] - m[1] * m[2]);
+	double x0, y0, x1, y1;
 
-	if (ended_early && area >= NOTABLE_PART * page_width * page_height)
-		cut_image = true;
+	state->getClipBBox(&x0, &y0, &x1, &y1);
+	x0 = std::max({x0, 0.0, m[4] + std::min(m[0], 0.0) + std::min(m[2], 0.0)});
+	y0 = std::max({y0, 0.0, m[5] + std::min(m[1], 0.0) + std::min(m[3], 0.0)});
+	x1 = std::min({x1, double(page_width), m[4] + std::max(m[0], 0.0) + std::max(m[2], 0.0)});
+	y1 = std::min({y1, double(page_height), m[5] + std::max(m[1], 0.0) + std::max(m[3], 0.0)});
+	return x1 > x0 && y1 > y0 &&
+	       (x1 - x0) * (y1 - y0) >= NOTABLE_PART * page_width * page_height;
+}
+
+void RenderDevice::judge(GfxState *state, const WatchedStream &watched)
+{
+	if (watched.was_read() || !is_notable(state))
+		return;
+	cut_image = cut_image || watched.ended_early();
+	left_out_image = left_out_image || !watched.ended_early();
 }
 
 void RenderDevice::drawImageMask(GfxState *state, Object *ref, Stream *str, int width, int height,
@@ -214,7 +236,7 @@ void RenderDevice::drawImageMask(GfxState *state, Object *ref, Stream *str, int 
 
 	SplashOutputDev::drawImageMask(
 		state, ref, &watched, width, height, invert, interpolate, inline_image);
-	watch(state, watched.ended_early());
+	judge(state, watched);
 }
 
 void RenderDevice::drawImage(GfxState *state, Object *ref, Stream *str, int width, int height,
@@ -225,7 +247,7 @@ void RenderDevice::drawImage(GfxState *state, Object *ref, Stream *str, int widt
 
 	SplashOutputDev::drawImage(state, ref, &watched, width, height, map, interpolate,
 		mask_colors, inline_image);
-	watch(state, watched.ended_early());
+	judge(state, watched);
 }
 
 void RenderDevice::drawMaskedImage(GfxState *state, Object *ref, Stream *str, int width,
@@ -238,7 +260,8 @@ void RenderDevice::drawMaskedImage(GfxState *state, Object *ref, Stream *str, in
 
 	SplashOutputDev::drawMaskedImage(state, ref, &watched, width, height, map, interpolate,
 		&watched_mask, mask_width, mask_height, mask_invert, mask_interpolate);
-	watch(state, watched.ended_early() || watched_mask.ended_early());
+	judge(state, watched);
+	judge(state, watched_mask);
 }
 
 void RenderDevice::drawSoftMaskedImage(GfxState *state, Object *ref, Stream *str, int width,
@@ -252,5 +275,6 @@ void RenderDevice::drawSoftMaskedImage(GfxState *state, Object *ref, Stream *str
 
 	SplashOutputDev::drawSoftMaskedImage(state, ref, &watched, width, height, map,
 		interpolate, &watched_mask, mask_width, mask_height, mask_map, mask_interpolate);
-	watch(state, watched.ended_early() || watched_mask.ended_early());
+	judge(state, watched);
+	judge(state, watched_mask);
 }

@@ -11,6 +11,8 @@
 
 #include <poppler/SplashOutputDev.h>
 
+class WatchedStream;
+
 class RenderDevice : public SplashOutputDev
 {
 public:
@@ -18,6 +20,9 @@ public:
 
 	/* Did an image that covers a notable part of the page end early? */
 	bool cut() const;
+
+	/* Was one left out, for want of memory? */
+	bool left_out() const;
 
 	void drawImageMask(GfxState *state, Object *ref, Stream *str, int width, int height,
 		bool invert, bool interpolate, bool inline_image) override;
@@ -33,11 +38,13 @@ public:
 
 private:
 	class Snap;
-	void watch(GfxState *state, bool ended_early);
+	bool is_notable(GfxState *state) const;
+	void judge(GfxState *state, const WatchedStream &watched);
 
 	int page_width; /* pixels */
 	int page_height;
 	bool cut_image;
+	bool left_out_image;
 };
 
 #endif

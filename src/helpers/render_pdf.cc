@@ -80,6 +80,12 @@ static int page_damaged(struct err *err, const char *what)
 	return err_set(err, ERR_DOCUMENT, "damaged", "the page is damaged: %s", what);
 }
 
+static int too_much_memory(struct err *err)
+{
+	return err_set(err, ERR_DOCUMENT, "memory",
+		"the page takes more memory than it may (render.memory_limit)");
+}
+
 /* Reads a content stream to its end; false where it cannot be decoded so far. */
 static bool content_is_whole(const Object &content)
 {
@@ -166,7 +172,7 @@ try {
 	found = survey.result(page);
 	return plan_page(&found, limits, plan, err);
 } catch (const std::bad_alloc &) {
-	return err_set(err, ERR_DOCUMENT, "memory", "the page takes too much memory");
+	return too_much_memory(err);
 }
 
 int pdf_jpeg(struct pdf *pdf, int number, struct buf *out, struct err *err)
@@ -190,7 +196,9 @@ static int take_pixels(RenderDevice *device, const struct page_plan *plan, int c
 	const int width = lies ? plan->height : plan->width;
 	const int height = lies ? plan->width : plan->height;
 
-	if (bitmap == nullptr || bitmap->getDataPtr() == nullptr || bitmap->getWidth() != width ||
+	if (bitmap == nullptr || bitmap->getDataPtr() == nullptr)
+		return too_much_memory(err);
+	if (bitmap->getWidth() != width ||
 		bitmap->getHeight() != height || bitmap->getRowSize() != width * channels)
 		return page_damaged(err, "it cannot be rendered");
 	*out = {width, height, channels, bitmap->takeData()};
@@ -215,10 +223,12 @@ try {
 		rotate, false, true, false);
 	if (device.cut())
 		return page_damaged(err, "its image is cut off or unreadable");
+	if (device.left_out())
+		return too_much_memory(err);
 	if (take_pixels(&device, plan, one_channel ? 1 : 3, out, err) != 0)
 		return -1;
 	image_turn(out, plan->turn);
 	return 0;
 } catch (const std::bad_alloc &) {
-	return err_set(err, ERR_DOCUMENT, "memory", "rendering the page takes too much memory");
+	return too_much_memory(err);
 }

@@ -575,13 +575,18 @@ def test_content_that_cannot_be_decoded_is_an_error():
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer needs more address space than the limit leaves")
-def test_a_page_that_needs_more_memory_than_allowed_does_not_take_the_machine():
-    image = Image.new("RGB", (8000, 8000))
-    with open_file(scan(image, 600, 600)) as file:
-        done = subprocess.run([HELPER, "--memory-limit", str(150 << 20), "--format", "png"], stdin=file,
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=LIMIT_S, check=False)
-    got = list(frames(done.stdout))
-    assert done.returncode != 0 or got[1][0]["type"] == "page_error"
+@pytest.mark.parametrize("limit_mb", [150, 200, 250, 300, 350, 400])
+@pytest.mark.parametrize("how", ["flate", "jpeg"])
+def test_a_page_that_needs_more_memory_than_allowed_is_an_error_never_a_white_page(limit_mb, how, tmp_path):
+    image = Image.new("RGB", (8000, 8000), (0, 0, 90))
+    image.paste((255, 255, 255), (100, 100, 7900, 7900))
+    ImageDraw.Draw(image).rectangle((3000, 3000, 3600, 3600), fill=(0, 0, 90))
+    (page,), end = run_client(scan(image, 600, 600, how), tmp_path, memory=limit_mb << 20)
+    assert end["end"]
+    if "code" in page:
+        assert page["code"] in ("memory", "crashed"), page
+    else:
+        assert not page["blank"]
 
 
 # ---- options, environment, memory ----
@@ -801,11 +806,53 @@ def test_the_helper_keeps_no_inherited_descriptor_and_no_privilege(tmp_path):
         assert limits["Max address space"][0] == str(1 << 30)
 
 
+def is_running(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def test_the_helper_dies_with_its_parent():
+    """The test holds the pipe's other end, so that nothing but the parent's death ends it."""
     pdf = pages_of([grain(900, 900)] * 2, "flate")
+    script = ("import subprocess, sys, time\n"
+              f"helper = subprocess.Popen([{HELPER!r}, '--format', 'pnm'])\n"
+              "print(helper.pid, file=sys.stderr, flush=True)\n"
+              "time.sleep(600)")
     with open_file(pdf) as file:
-        parent = subprocess.Popen(["/bin/sh", "-c", f"'{HELPER}' --format pnm <&3 | (echo; exec sleep 600) & echo $!; wait"],
-                                  stdout=subprocess.PIPE, pass_fds=(), stdin=file, start_new_session=True)
-    os.killpg(parent.pid, signal.SIGKILL)
+        parent = subprocess.Popen(["/usr/bin/python3", "-IS", "-c", script], stdin=file, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+    helper = int(parent.stderr.readline())
+    assert parent.stdout.read(4) == b"IOF1" and is_running(helper)
+    parent.kill()
+    deadline = time.monotonic() + LIMIT_S
+    while is_running(helper) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_running(helper)
     parent.communicate(timeout=LIMIT_S)
-    assert parent.returncode == -signal.SIGKILL
+
+
+def form_bomb(pdf):
+    """Ten forms, each painting the one before ten times: 10^10 rectangles."""
+    form = pdf.form("0 0 1 1 re f", {})
+    for _ in range(10):
+        form = pdf.form("/F Do " * 10, {"F": form})
+    return form
+
+
+def test_a_page_without_end_is_given_up_and_the_others_are_rendered(tmp_path):
+    pdf = Pdf()
+    whole, bomb = pdf.image(grain(30, 40)), form_bomb(pdf)
+    document = pdf.write([pdf.page("q 300 0 0 400 0 0 cm /I Do Q", (0, 0, 300, 400), {"I": number})
+                          for number in (whole, bomb, whole)])
+    pages, end = run_client(document, tmp_path, timeout_ms=2500)
+    assert [page.get("code") for page in pages] == [None, "timeout", None] and end["end"]
+
+
+def test_a_page_that_uses_up_its_processor_time_ends_the_helper():
+    pdf = Pdf()
+    document = pdf.write([pdf.page("/I Do", (0, 0, 300, 400), {"I": form_bomb(pdf)})])
+    with open_file(document) as file:
+        done = subprocess.run([HELPER, "--cpu-limit", "1"], stdin=file, stdout=subprocess.PIPE, timeout=LIMIT_S, check=False)
+    assert done.returncode == -signal.SIGXCPU
