@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-static const double NEAR_PART = 0.005;	/* of its size, by which an image may miss its own pixels */
+static const double NEAR_PART = 0.005; /* of its size, by which an image may miss its own pixels */
 static const double NEAR_PIXELS = 1.5;
 static const double NOTABLE_PART = 0.05; /* of the page */
 static const double MISSING_PART = 0.01; /* of the data: some scanners lose a last row or two */
@@ -17,7 +17,7 @@ static const double MISSING_PART = 0.01; /* of the data: some scanners lose a la
  */
 class WatchedStream : public Stream
 {
-public:
+      public:
 	WatchedStream(Stream *watched, int width, int height, int comps, int bits)
 	    : str(watched), got(0), asked_past_end(false)
 	{
@@ -102,7 +102,7 @@ public:
 		return str;
 	}
 
-private:
+      private:
 	bool hasGetChars() override
 	{
 		return true;
@@ -153,12 +153,13 @@ static bool snap_extent(Extent &extent, int image_size, int page_size)
 /* The matrix moved onto whole pixels while an image is drawn, where it is upright and near them. */
 class RenderDevice::Snap
 {
-public:
+      public:
 	Snap(GfxState *of, int width, int height, int page_width, int page_height) : state(of)
 	{
 		const double *m = state->getCTM();
 		Extent across = {m[4], m[0]};
-		Extent down = {m[5] + m[3], -m[3]}; /* the image's y axis goes up, the page's down */
+		Extent down = {
+			m[5] + m[3], -m[3]}; /* the image's y axis goes up, the page's down */
 
 		std::copy(m, m + 6, saved);
 		if (std::fabs(m[1]) > 0.5 || std::fabs(m[2]) > 0.5 ||
@@ -174,7 +175,7 @@ public:
 	Snap(const Snap &) = delete;
 	Snap &operator=(const Snap &) = delete;
 
-private:
+      private:
 	GfxState *state;
 	double saved[6];
 };
@@ -245,14 +246,14 @@ void RenderDevice::drawImage(GfxState *state, Object *ref, Stream *str, int widt
 	WatchedStream watched(str, width, height, map->getNumPixelComps(), map->getBits());
 	Snap snap(state, width, height, page_width, page_height);
 
-	SplashOutputDev::drawImage(state, ref, &watched, width, height, map, interpolate,
-		mask_colors, inline_image);
+	SplashOutputDev::drawImage(
+		state, ref, &watched, width, height, map, interpolate, mask_colors, inline_image);
 	judge(state, watched);
 }
 
-void RenderDevice::drawMaskedImage(GfxState *state, Object *ref, Stream *str, int width,
-	int height, GfxImageColorMap *map, bool interpolate, Stream *mask, int mask_width,
-	int mask_height, bool mask_invert, bool mask_interpolate)
+void RenderDevice::drawMaskedImage(GfxState *state, Object *ref, Stream *str, int width, int height,
+	GfxImageColorMap *map, bool interpolate, Stream *mask, int mask_width, int mask_height,
+	bool mask_invert, bool mask_interpolate)
 {
 	WatchedStream watched(str, width, height, map->getNumPixelComps(), map->getBits());
 	WatchedStream watched_mask(mask, mask_width, mask_height, 1, 1);
@@ -269,12 +270,12 @@ void RenderDevice::drawSoftMaskedImage(GfxState *state, Object *ref, Stream *str
 	int mask_height, GfxImageColorMap *mask_map, bool mask_interpolate)
 {
 	WatchedStream watched(str, width, height, map->getNumPixelComps(), map->getBits());
-	WatchedStream watched_mask(mask, mask_width, mask_height, mask_map->getNumPixelComps(),
-		mask_map->getBits());
+	WatchedStream watched_mask(
+		mask, mask_width, mask_height, mask_map->getNumPixelComps(), mask_map->getBits());
 	Snap snap(state, width, height, page_width, page_height);
 
-	SplashOutputDev::drawSoftMaskedImage(state, ref, &watched, width, height, map,
-		interpolate, &watched_mask, mask_width, mask_height, mask_map, mask_interpolate);
+	SplashOutputDev::drawSoftMaskedImage(state, ref, &watched, width, height, map, interpolate,
+		&watched_mask, mask_width, mask_height, mask_map, mask_interpolate);
 	judge(state, watched);
 	judge(state, watched_mask);
 }

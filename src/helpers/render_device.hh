@@ -15,7 +15,7 @@ class WatchedStream;
 
 class RenderDevice : public SplashOutputDev
 {
-public:
+      public:
 	RenderDevice(SplashColorMode mode, int width, int height);
 
 	/* Did an image that covers a notable part of the page end early? */
@@ -36,7 +36,7 @@ public:
 		GfxImageColorMap *map, bool interpolate, Stream *mask, int mask_width,
 		int mask_height, GfxImageColorMap *mask_map, bool mask_interpolate) override;
 
-private:
+      private:
 	class Snap;
 	bool is_notable(GfxState *state) const;
 	void judge(GfxState *state, const WatchedStream &watched);

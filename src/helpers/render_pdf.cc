@@ -6,11 +6,11 @@
 #include <poppler/Error.h>
 #include <poppler/ErrorCodes.h>
 #include <poppler/GlobalParams.h>
-#include <poppler/PDFDoc.h>
-#include <poppler/Page.h>
-#include <poppler/Stream.h>
 #include <poppler/goo/gfile.h>
+#include <poppler/Page.h>
+#include <poppler/PDFDoc.h>
 #include <poppler/splash/SplashBitmap.h>
+#include <poppler/Stream.h>
 
 #include <algorithm>
 #include <memory>
@@ -91,7 +91,8 @@ static bool content_is_whole(const Object &content)
 {
 	const int before = stream_errors;
 	unsigned char chunk[4096];
-	int64_t bytes_left = 64 << 20; /* what is longer is not worth the time; limits apply anyway */
+	int64_t bytes_left =
+		64 << 20; /* what is longer is not worth the time; limits apply anyway */
 	Stream *str;
 	int got;
 
@@ -158,8 +159,8 @@ static bool survey_page(Page *page, Survey *survey)
 	return stream_errors == before || found.image_count > 0 || found.marks > 0;
 }
 
-int pdf_plan(struct pdf *pdf, int number, const struct plan_limits *limits,
-	struct page_plan *plan, struct err *err)
+int pdf_plan(struct pdf *pdf, int number, const struct plan_limits *limits, struct page_plan *plan,
+	struct err *err)
 try {
 	Page *page = pdf->doc->getPage(number);
 	Survey survey(nullptr);
@@ -198,8 +199,8 @@ static int take_pixels(RenderDevice *device, const struct page_plan *plan, int c
 
 	if (bitmap == nullptr || bitmap->getDataPtr() == nullptr)
 		return too_much_memory(err);
-	if (bitmap->getWidth() != width ||
-		bitmap->getHeight() != height || bitmap->getRowSize() != width * channels)
+	if (bitmap->getWidth() != width || bitmap->getHeight() != height ||
+		bitmap->getRowSize() != width * channels)
 		return page_damaged(err, "it cannot be rendered");
 	*out = {width, height, channels, bitmap->takeData()};
 	return 0;
