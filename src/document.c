@@ -1,2 +1,159 @@
-extern int placeholder_document;
-int placeholder_document;
+#include "document.h"
+
+#include "fdio.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CHUNK_BYTES = 64 * 1024 };
+
+static const char magic[] = "%PDF-";
+
+void document_fini(struct document *document)
+{
+	fd_close(&document->fd);
+	*document = (struct document){.fd = -1};
+}
+
+int document_intake_begin(
+	struct document_intake *in, const struct set_storage *settings, struct err *err)
+{
+	*in = (struct document_intake){.settings = settings, .fd = -1};
+	in->in_memory = settings->memory_document_bytes > 0;
+	in->hash = hash_new();
+	in->fd = fd_unnamed(settings->tmpdir, in->in_memory, err);
+	return in->fd == -1 ? -1 : 0;
+}
+
+void document_intake_fini(struct document_intake *in)
+{
+	fd_close(&in->fd);
+	hash_free(in->hash);
+	in->hash = NULL;
+}
+
+static int move_to_disk(struct document_intake *in, struct err *err)
+{
+	int fd = fd_unnamed(in->settings->tmpdir, false, err);
+
+	if (fd == -1)
+		return -1;
+	if (fd_copy(in->fd, fd, in->bytes, err) != 0) {
+		fd_close(&fd);
+		return -1;
+	}
+	fd_close(&in->fd);
+	in->fd = fd;
+	in->in_memory = false;
+	return 0;
+}
+
+static bool looks_like_markup(const struct document_intake *in)
+{
+	size_t i = 0;
+
+	while (i < in->head_len && isspace((unsigned char)in->head[i]))
+		i++;
+	return i < in->head_len && (in->head[i] == '<' || in->head[i] == '{');
+}
+
+static int check_head(struct document_intake *in, struct err *err)
+{
+	in->head_checked = true;
+	if (memmem(in->head, in->head_len, magic, sizeof magic - 1) != NULL)
+		return 0;
+	return err_set(err, ERR_DOCUMENT, "not-a-pdf",
+		"the file is not a PDF: no %s in its first %d bytes%s", magic, DOCUMENT_HEAD_BYTES,
+		looks_like_markup(in) ? "; it begins like HTML or JSON" : "");
+}
+
+static int keep_head(struct document_intake *in, const void *data, size_t len, struct err *err)
+{
+	const size_t room = sizeof in->head - in->head_len;
+	const size_t n = len < room ? len : room;
+
+	memcpy(in->head + in->head_len, data, n);
+	in->head_len += n;
+	return in->head_len == sizeof in->head && !in->head_checked ? check_head(in, err) : 0;
+}
+
+int document_intake_add(struct document_intake *in, const void *data, size_t len, struct err *err)
+{
+	if ((int64_t)len > in->settings->max_bytes - in->bytes)
+		return err_set(err, ERR_DOCUMENT, "too-large",
+			"the file is larger than storage.max_bytes, %lld bytes",
+			(long long)in->settings->max_bytes);
+	if (keep_head(in, data, len, err) != 0)
+		return -1;
+	if (in->in_memory && in->bytes + (int64_t)len > in->settings->memory_document_bytes &&
+		move_to_disk(in, err) != 0)
+		return -1;
+	if (fd_write_all(in->fd, data, len, err) != 0)
+		return err_prefix(err, "temporary file in %s: ", in->settings->tmpdir);
+	hash_add(in->hash, data, len);
+	in->bytes += (int64_t)len;
+	return 0;
+}
+
+int document_intake_add_fd(struct document_intake *in, int fd, const char *name, struct err *err)
+{
+	char chunk[CHUNK_BYTES];
+
+	for (;;) {
+		const ssize_t n = read(fd, chunk, sizeof chunk);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, ERR_SYSTEM, "cannot read %s", name);
+		if (n == 0)
+			return 0;
+		if (document_intake_add(in, chunk, (size_t)n, err) != 0)
+			return -1;
+	}
+}
+
+int document_intake_end(struct document_intake *in, struct document *document, struct err *err)
+{
+	if (in->bytes == 0)
+		return err_set(err, ERR_DOCUMENT, "empty", "the file is empty");
+	if (!in->head_checked && check_head(in, err) != 0)
+		return -1;
+	if (lseek(in->fd, 0, SEEK_SET) == -1)
+		return err_errno(err, ERR_SYSTEM, "cannot rewind a temporary file");
+	document->bytes = in->bytes;
+	hash_end(in->hash, document->sha256);
+	in->hash = NULL;
+	document->fd = in->fd;
+	in->fd = -1;
+	return 0;
+}
+
+int document_open(const struct set_storage *settings, const char *path, struct document *document,
+	struct err *err)
+{
+	struct document_intake in = {.fd = -1};
+	struct stat st;
+	/* Without O_NONBLOCK, opening a named pipe would wait for its writer. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int rc = -1;
+
+	*document = (struct document){.fd = -1};
+	if (fd == -1)
+		return err_errno(err, ERR_DOCUMENT, "cannot open %s", path);
+	if (fstat(fd, &st) != 0)
+		err_errno(err, ERR_SYSTEM, "cannot look at %s", path);
+	else if (!S_ISREG(st.st_mode))
+		err_set(err, ERR_DOCUMENT, "not-a-file", "%s is not a regular file", path);
+	else if (document_intake_begin(&in, settings, err) == 0 &&
+		 document_intake_add_fd(&in, fd, path, err) == 0)
+		rc = document_intake_end(&in, document, err);
+	document_intake_fini(&in);
+	fd_close(&fd);
+	return rc;
+}

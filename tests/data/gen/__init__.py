@@ -1,0 +1,1 @@
+"""Makes sample scans with their ground truth; see ../generate.py."""
