@@ -42,6 +42,7 @@ static const struct meaning words[] = {
 	{"jwt expired", ERR_CONFIG, "key-refused"},
 	{"invalid signature", ERR_CONFIG, "key-refused"},
 	{"no Route matched", ERR_CONFIG, "not-storage"},
+	{"Route GET:", ERR_CONFIG, "not-storage"},
 	{"too_many_connections", ERR_TRANSIENT, "busy"},
 };
 

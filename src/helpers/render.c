@@ -12,6 +12,7 @@
 #include "../mem.h"
 #include "render_encode.h"
 #include "render_ink.h"
+#include "render_jpeg.h"
 #include "render_limits.h"
 #include "render_pdf.h"
 
@@ -30,7 +31,6 @@
 #include <unistd.h>
 
 enum { PAGES_BOUND = 1000000 };
-enum { PAGE_MAX_BYTES = 1 << 30 };
 
 struct options {
 	struct plan_limits limits;
@@ -39,6 +39,7 @@ struct options {
 	int first;
 	int64_t memory_bytes;
 	int64_t cpu_s;
+	int64_t page_max_bytes; /* of one page's image */
 	enum image_format format;
 	bool *skip; /* owned; [1 .. max_pages]; NULL = none */
 };
@@ -48,7 +49,7 @@ struct options {
 static const char usage_text[] =
 	"usage: indexocr-render [--dpi N] [--max-edge PX] [--max-pixels PX] [--max-pages N]\n"
 	"       [--format jpeg|png|pnm] [--quality 1-100] [--first PAGE] [--skip 1,4-7]\n"
-	"       [--memory-limit BYTES] [--cpu-limit SECONDS] < FILE.pdf\n";
+	"       [--memory-limit BYTES] [--cpu-limit SECONDS] [--page-bytes BYTES] < FILE.pdf\n";
 
 static int bad_option(const char *name, const char *value)
 {
@@ -140,6 +141,8 @@ static int parse_option(int option, const char *value, struct options *o)
 		return parse_number(value, 0, INT64_MAX, &o->memory_bytes, NULL);
 	case 'c':
 		return parse_number(value, 0, 86400, &o->cpu_s, NULL);
+	case 'b':
+		return parse_number(value, 1, (int64_t)1 << 40, &o->page_max_bytes, NULL);
 	default:
 		return -1;
 	}
@@ -155,7 +158,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"quality", required_argument, NULL, 'q'},
 		{"first", required_argument, NULL, 'n'}, {"skip", required_argument, NULL, 's'},
 		{"memory-limit", required_argument, NULL, 'm'},
-		{"cpu-limit", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
+		{"cpu-limit", required_argument, NULL, 'c'},
+		{"page-bytes", required_argument, NULL, 'b'}, {NULL, 0, NULL, 0}};
 	const char *skip = NULL;
 	int option;
 	int index = 0;
@@ -211,8 +215,6 @@ static int send_fault(const char *type, int page, const struct err *fault, struc
 /* One page on its way out. */
 struct sheet {
 	int number;
-	int width;
-	int height;
 	const char *mime;
 	struct page_plan plan;
 	struct ink ink;
@@ -224,8 +226,8 @@ static int send_page(const struct sheet *sheet, struct err *err)
 	cJSON *meta = new_meta("page");
 
 	cJSON_AddNumberToObject(meta, "page", sheet->number);
-	cJSON_AddNumberToObject(meta, "width", sheet->width);
-	cJSON_AddNumberToObject(meta, "height", sheet->height);
+	cJSON_AddNumberToObject(meta, "width", sheet->plan.out_width);
+	cJSON_AddNumberToObject(meta, "height", sheet->plan.out_height);
 	cJSON_AddStringToObject(meta, "mime", sheet->mime);
 	cJSON_AddNumberToObject(meta, "dpi", sheet->plan.dpi);
 	cJSON_AddBoolToObject(meta, "scan", sheet->plan.scan);
@@ -236,33 +238,66 @@ static int send_page(const struct sheet *sheet, struct err *err)
 
 /* ---- pages ---- */
 
-/* The embedded JPEG itself: its quality kept, and nothing decoded but a coarse copy to measure. */
-static int take_jpeg(struct pdf *pdf, struct sheet *sheet, struct err *err)
+static bool fits_as_it_is(const struct page_plan *plan)
 {
-	struct buf raw;
-	struct image coarse = {0};
-	int rc;
-
-	buf_init(&raw, sheet->bytes.max_bytes);
-	if ((rc = pdf_jpeg(pdf, sheet->number, &raw, err)) == 0 &&
-		(rc = jpeg_check(&raw, sheet->width, sheet->height, &coarse, err)) == 0 &&
-		(rc = jpeg_clean(&raw, &sheet->bytes, err)) == 0)
-		ink_measure(&coarse, &sheet->ink);
-	sheet->mime = "image/jpeg";
-	image_fini(&coarse);
-	buf_fini(&raw);
-	return rc;
+	return plan->out_width == plan->width && plan->out_height == plan->height;
 }
 
 static void fit_to_edge(struct image *image, const struct page_plan *plan)
 {
 	struct image smaller;
 
-	if (plan->out_width >= image->width && plan->out_height >= image->height)
+	if (fits_as_it_is(plan))
 		return;
 	image_shrink(image, plan->out_width, plan->out_height, &smaller);
 	image_fini(image);
 	*image = smaller;
+}
+
+static int encode_page(
+	struct image *image, const struct options *o, struct sheet *sheet, struct err *err)
+{
+	fit_to_edge(image, &sheet->plan);
+	if (!image_is_coloured(image))
+		image_make_grey(image);
+	ink_measure(image, &sheet->ink);
+	return image_encode(image, o->format, o->quality, &sheet->bytes, &sheet->mime, err);
+}
+
+/*
+ * A page that is one JPEG is not rendered: it is sent as it is, its quality kept, and only a coarse
+ * copy decoded to measure; or, for another format, decoded by itself, without a conversion by its
+ * colour profile, which takes poppler seconds a page and changes nothing in the reading.
+ */
+static int take_jpeg(struct pdf *pdf, const struct options *o, struct sheet *sheet, struct err *err)
+{
+	const struct page_plan *plan = &sheet->plan;
+	const bool lies = plan->turn % 2 != 0;
+	const bool as_it_is =
+		o->format == FORMAT_JPEG && plan->turn == 0 && fits_as_it_is(plan);
+	const struct jpeg_wanted wanted = {
+		.width = lies ? plan->height : plan->width,
+		.height = lies ? plan->width : plan->height,
+		.grey = as_it_is || o->format == FORMAT_PNM,
+		.coarse = as_it_is,
+	};
+	struct image image = {0};
+	struct buf raw;
+	int rc;
+
+	buf_init(&raw, sheet->bytes.max_bytes);
+	if ((rc = pdf_jpeg(pdf, sheet->number, &raw, err)) == 0 &&
+		(rc = jpeg_decode(&raw, &wanted, &image, err)) == 0 && as_it_is) {
+		ink_measure(&image, &sheet->ink);
+		sheet->mime = "image/jpeg";
+		rc = jpeg_clean(&raw, &sheet->bytes, err);
+	} else if (rc == 0) {
+		image_turn(&image, plan->turn);
+		rc = encode_page(&image, o, sheet, err);
+	}
+	image_fini(&image);
+	buf_fini(&raw);
+	return rc;
 }
 
 static int take_rendering(
@@ -272,13 +307,9 @@ static int take_rendering(
 	struct image image = {0};
 	int rc;
 
-	if (pdf_render(pdf, sheet->number, &sheet->plan, grey, &image, err) != 0)
-		return -1;
-	fit_to_edge(&image, &sheet->plan);
-	if (!image_is_coloured(&image))
-		image_make_grey(&image);
-	ink_measure(&image, &sheet->ink);
-	rc = image_encode(&image, o->format, o->quality, &sheet->bytes, &sheet->mime, err);
+	rc = pdf_render(pdf, sheet->number, &sheet->plan, grey, &image, err);
+	if (rc == 0)
+		rc = encode_page(&image, o, sheet, err);
 	image_fini(&image);
 	return rc;
 }
@@ -287,11 +318,8 @@ static int make_page(struct pdf *pdf, const struct options *o, struct sheet *she
 {
 	if (pdf_plan(pdf, sheet->number, &o->limits, &sheet->plan, err) != 0)
 		return -1;
-	sheet->width = sheet->plan.out_width;
-	sheet->height = sheet->plan.out_height;
-	if (sheet->plan.pass_through && o->format == FORMAT_JPEG)
-		return take_jpeg(pdf, sheet, err);
-	return take_rendering(pdf, o, sheet, err);
+	return sheet->plan.lone_jpeg ? take_jpeg(pdf, o, sheet, err)
+				     : take_rendering(pdf, o, sheet, err);
 }
 
 static int one_page(struct pdf *pdf, const struct options *o, int number, struct err *err)
@@ -302,7 +330,7 @@ static int one_page(struct pdf *pdf, const struct options *o, int number, struct
 
 	if (limits_page(o->cpu_s, err) != 0)
 		return -1;
-	buf_init(&sheet.bytes, PAGE_MAX_BYTES);
+	buf_init(&sheet.bytes, (size_t)o->page_max_bytes);
 	if (make_page(pdf, o, &sheet, &fault) == 0)
 		rc = send_page(&sheet, err);
 	else
@@ -355,6 +383,7 @@ int main(int argc, char **argv)
 		.max_pages = 1000,
 		.quality = 90,
 		.first = 1,
+		.page_max_bytes = 1 << 30,
 		.format = FORMAT_JPEG,
 	};
 	struct err err;

@@ -1,7 +1,6 @@
 /*
- * render_encode - pixels to JPEG, PNG or PNM; and JPEGs that are sent as they are
+ * render_encode - pixels to JPEG, PNG or PNM
  *
- * Errors     -1 where the bytes are not what they should be; only jpeg_check() and jpeg_clean() can.
  * Processes  indexocr-render.
  */
 #ifndef INDEXOCR_RENDER_ENCODE_H
@@ -17,15 +16,5 @@ enum image_format { FORMAT_JPEG, FORMAT_PNG, FORMAT_PNM };
  * of black and white in one bit a pixel. -1: ERR_DOCUMENT "too-large" past out's bound. */
 int image_encode(const struct image *image, enum image_format format, int quality, struct buf *out,
 	const char **mime, struct err *err);
-
-/*
- * Decodes an embedded JPEG coarsely into grey, for measuring. -1: ERR_DOCUMENT "damaged" where it
- * ends early or is not a JPEG of grey or colour with 8 bits and these dimensions.
- */
-int jpeg_check(const struct buf *jpeg, int width, int height, struct image *coarse, struct err *err);
-
-/* The same JPEG without its Exif block and comments: an orientation noted there by a camera would
- * turn the page for some readers and not for others. */
-int jpeg_clean(const struct buf *jpeg, struct buf *out, struct err *err);
 
 #endif

@@ -38,7 +38,7 @@ int pdf_plan(struct pdf *pdf, int page, const struct plan_limits *limits, struct
 int pdf_render(struct pdf *pdf, int page, const struct page_plan *plan, bool grey,
 	struct image *out, struct err *err);
 
-/* The undecoded bytes of the page's one JPEG, where the plan says pass_through. */
+/* The undecoded bytes of the page's one JPEG, where the plan says lone_jpeg. */
 int pdf_jpeg(struct pdf *pdf, int page, struct buf *out, struct err *err);
 
 #ifdef __cplusplus

@@ -111,7 +111,7 @@ static void plan_scan(
 	if (turn >= 0 && covers_page(survey, image)) {
 		width = across_px;
 		height = down_px;
-		plan->pass_through = survey->plain_jpeg && turn == 0;
+		plan->lone_jpeg = survey->plain_jpeg;
 	}
 	plan->h_dpi = width / survey->width_pt * POINTS_PER_INCH;
 	plan->v_dpi = height / survey->height_pt * POINTS_PER_INCH;
@@ -133,7 +133,7 @@ static void fit_pixels(
 		scale = sqrt(most / (width * height));
 	plan->h_dpi *= scale;
 	plan->v_dpi *= scale;
-	plan->pass_through = plan->pass_through && scale >= 1;
+	plan->lone_jpeg = plan->lone_jpeg && scale >= 1;
 	plan->width = (int)fmax(1, round(width * scale));
 	plan->height = (int)fmax(1, round(height * scale));
 }
@@ -145,7 +145,6 @@ static void fit_edge(const struct plan_limits *limits, struct page_plan *plan)
 
 	plan->out_width = (int)fmax(1, round(plan->width * scale));
 	plan->out_height = (int)fmax(1, round(plan->height * scale));
-	plan->pass_through = plan->pass_through && edge <= limits->max_edge;
 	plan->dpi = (int)fmin(99999, round(sqrt(plan->h_dpi * plan->v_dpi) * scale));
 }
 

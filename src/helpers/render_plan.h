@@ -65,7 +65,7 @@ struct page_plan {
 	int dpi;  /* what the page's pixels are per inch, where it goes out */
 	bool scan;
 	bool coloured;
-	bool pass_through; /* the embedded JPEG itself may be sent */
+	bool lone_jpeg; /* the page is one JPEG and nothing else, whole; turned at most */
 };
 
 /* -1: ERR_DOCUMENT "too-large" or "damaged". */
