@@ -31,13 +31,13 @@ async def serve(app, port):
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
+    site = web.TCPSite(runner, "127.0.0.1", port, shutdown_timeout=0.1, backlog=1024)
     await site.start()
     print(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", flush=True)
     await stop.wait()
-    await asyncio.wait_for(runner.cleanup(), 2)
+    await runner.cleanup()
 
 
 def mask(value):

@@ -106,6 +106,8 @@ class Store:
 
     def make_bucket(self, name, public):
         path = os.path.join(self.root, name)
+        if "/" in name or name in (".", ".."):
+            raise invalid_request("a bucket's name has no slash and no dots alone")
         if os.path.isdir(path):
             raise duplicate()
         os.makedirs(path)
@@ -121,6 +123,8 @@ class Store:
 
     def listing(self, bucket, prefix, limit, offset):
         """One level below the prefix; folders have no id."""
+        if ".." in prefix.split("/"):
+            raise invalid_request("prefix has a dotted segment")
         folder = os.path.join(self.bucket(bucket), prefix.strip("/"))
         names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         entries = []

@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter, TiffImagePlugin
+from PIL import Image, ImageDraw, ImageFilter, TiffImagePlugin
 
 ROTATE_STORED = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
@@ -26,13 +26,15 @@ class Faults:
     uneven: float      # light falls off by so many greys over the page
     texture: float     # greys
     noise: float       # greys
+    depth: float       # how dark the ink is, 1 for black
+    behind: float      # how much of the other side shines through, of 1
     border: int        # pixels of dark scanner bed, 0 for none
 
     @classmethod
     def choose(cls, rng, border):
-        return cls(skew=rng.uniform(0.2, 1.2) * rng.choice([-1, 1]), blur=rng.uniform(0.5, 0.8),
-                   paper=rng.uniform(205, 232), uneven=rng.uniform(8, 28), texture=rng.uniform(2, 5),
-                   noise=rng.uniform(2.5, 5), border=rng.randint(14, 42) if border else 0)
+        return cls(skew=rng.uniform(0.2, 1.2) * rng.choice([-1, 1]), blur=rng.uniform(0.6, 1.0),
+                   paper=rng.uniform(198, 232), uneven=rng.uniform(10, 36), texture=rng.uniform(2, 5),
+                   noise=rng.uniform(3.5, 7), depth=rng.uniform(0.66, 0.85), behind=rng.uniform(0, 0.07), border=rng.randint(14, 42) if border else 0)
 
 
 def clouds(gen, size, cells, strength):
@@ -58,6 +60,17 @@ def bed(gen, faults, size):
                       dtype=np.float32) / 255
 
 
+def dust(gen, size):
+    """1 where a grain lies: a few dozen dots of one to three pixels, softened."""
+    width, height = size
+    grains = Image.new("L", size, 0)
+    draw = ImageDraw.Draw(grains)
+    for _ in range(gen.integers(15, 60)):
+        x, y, r = gen.uniform(0, width), gen.uniform(0, height), gen.uniform(0.5, 1.6)
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=255)
+    return np.asarray(grains.filter(ImageFilter.GaussianBlur(0.6)), dtype=np.float32) / 255
+
+
 def scan_grey(gen, ink, faults):
     """The page as a grey scanner delivers it: a float array of 0 to 255."""
     size = ink.size
@@ -68,8 +81,11 @@ def scan_grey(gen, ink, faults):
     ramp = (np.cos(angle) * np.linspace(-.5, .5, width)[None, :] + np.sin(angle) * np.linspace(-.5, .5, height)[:, None])
     paper = faults.paper + faults.uneven * ramp + clouds(gen, size, 90, faults.texture) + \
         clouds(gen, size, 7, faults.texture * 0.4)
-    depth = np.clip(0.82 + clouds(gen, size, 40, 0.04), 0.6, 0.95)
-    grey = paper * (1 - depth * (1 - soft))
+    depth = np.clip(faults.depth + clouds(gen, size, 40, 0.05), 0.5, 0.95)
+    other_side = np.asarray(turned.transpose(Image.Transpose.FLIP_LEFT_RIGHT).filter(ImageFilter.GaussianBlur(2.5)),
+                            dtype=np.float32) / 255
+    grey = paper * (1 - depth * (1 - soft)) * (1 - faults.behind * (1 - other_side))
+    grey = grey * (1 - 0.6 * dust(gen, size))
     mask = bed(gen, faults, size)
     grey = grey * mask + (28 + clouds(gen, size, 30, 4)) * (1 - mask)
     return np.clip(grey + gen.normal(0, faults.noise, grey.shape).astype(np.float32), 0, 255)
