@@ -1,2 +1,328 @@
-extern int placeholder_child;
-int placeholder_child;
+#include "child.h"
+
+#include "clock.h"
+#include "fdio.h"
+#include "log.h"
+#include "mem.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { FORK_RETRY_MS = 1000, OBITUARY_RETRY_MS = 200 };
+
+struct child {
+	const struct role *role;        /* NULL = never used */
+	const struct one_document *one; /* borrowed */
+	bool wanted;
+	bool held;    /* configuration fault: not before a reload */
+	pid_t pid;    /* 0 = none */
+	int64_t spawn;
+	int generation;
+	int64_t started_ms;
+	int64_t due_ms; /* when it may be started */
+	int young_deaths;
+	bool told_to_end;
+	bool killed_by_us;
+};
+
+struct child_table {
+	struct scoreboard *scoreboard;
+	struct child *children; /* owned; one a slot */
+	int slots;
+	int lifeline_read_fd, lifeline_write_fd;
+	void (*after_fork)(void *arg);
+	void *arg;
+	int64_t last_spawn;
+};
+
+struct child_table *child_table_new(struct scoreboard *scoreboard, int lifeline_read_fd, int lifeline_write_fd,
+	void (*after_fork)(void *arg), void *arg)
+{
+	struct child_table *t = mem_calloc(1, sizeof *t);
+
+	t->scoreboard = scoreboard;
+	t->slots = scoreboard_slots(scoreboard);
+	t->children = mem_calloc((size_t)t->slots, sizeof *t->children);
+	t->lifeline_read_fd = lifeline_read_fd;
+	t->lifeline_write_fd = lifeline_write_fd;
+	t->after_fork = after_fork;
+	t->arg = arg;
+	return t;
+}
+
+void child_table_free(struct child_table *t)
+{
+	if (t == NULL)
+		return;
+	free(t->children);
+	free(t);
+}
+
+void child_want(struct child_table *t, int slot, const struct role *role, const struct one_document *one)
+{
+	struct child *c = &t->children[slot];
+
+	if (c->wanted)
+		return;
+	c->role = role;
+	c->one = one;
+	c->wanted = true;
+	c->held = false;
+	c->due_ms = 0;
+	c->young_deaths = 0;
+}
+
+void child_unwant(struct child_table *t, int slot)
+{
+	struct child *c = &t->children[slot];
+
+	c->wanted = false;
+	if (c->pid != 0)
+		child_stop(t, slot, CHILD_DRAIN);
+	else if (c->role != NULL)
+		scoreboard_retire(t->scoreboard, slot);
+}
+
+bool child_is_wanted(const struct child_table *t, int slot)
+{
+	return t->children[slot].wanted;
+}
+
+bool child_is_running(const struct child_table *t, int slot)
+{
+	return t->children[slot].pid != 0;
+}
+
+pid_t child_pid(const struct child_table *t, int slot)
+{
+	return t->children[slot].pid;
+}
+
+int child_generation(const struct child_table *t, int slot)
+{
+	return t->children[slot].generation;
+}
+
+int child_running(const struct child_table *t, int from, int to)
+{
+	int count = 0;
+
+	for (int i = from; i <= to && i < t->slots; i++)
+		count += t->children[i].pid != 0;
+	return count;
+}
+
+void child_stop(struct child_table *t, int slot, enum child_stop how)
+{
+	static const int numbers[] = {[CHILD_DRAIN] = SIGTERM, [CHILD_INTERRUPT] = SIGQUIT, [CHILD_KILL] = SIGKILL};
+	struct child *c = &t->children[slot];
+
+	if (c->pid == 0 || (how == CHILD_DRAIN && c->told_to_end))
+		return;
+	c->told_to_end = true;
+	c->killed_by_us = c->killed_by_us || how == CHILD_KILL;
+	(void)kill(c->pid, numbers[how]);
+	scoreboard_post(t->scoreboard, slot, SB_DRAINING, c->pid, c->spawn);
+}
+
+/* ---- birth */
+
+static int drop_privileges(const char *user, struct err *err)
+{
+	const struct passwd *pw;
+
+	if (geteuid() != 0)
+		return 0;
+	pw = user[0] != '\0' ? getpwnam(user) : NULL;
+	if (pw == NULL || pw->pw_uid == 0)
+		return err_set(err, ERR_CONFIG, "user", "workers do not run as root: set user to an existing account");
+	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+		return err_errno(err, ERR_SYSTEM, "cannot become user %s", user);
+	return 0;
+}
+
+/* Keys and documents are in this memory: no core file, no debugger of the same user, no life after the master. */
+static void seal_process(const char *role, int slot)
+{
+	const struct rlimit none = {0, 0};
+	char name[16];
+
+	(void)snprintf(name, sizeof name, "ocr-%s-%d", role, slot % 10000);
+	(void)prctl(PR_SET_NAME, name);
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
+static _Noreturn void live(struct child_table *t, int slot, const struct settings *settings)
+{
+	const struct child *c = &t->children[slot];
+	const struct process process = {settings, c->one, t->scoreboard, slot, c->spawn, t->lifeline_read_fd};
+	struct err err;
+
+	(void)close(t->lifeline_write_fd);
+	t->after_fork(t->arg);
+	scoreboard_keep_events(t->scoreboard, slot);
+	if (drop_privileges(settings->user, &err) != 0) {
+		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text}, "Cannot start a %s",
+			c->role->name);
+		exit(err.kind == ERR_CONFIG ? EX_CONFIG : EX_OSERR);
+	}
+	seal_process(c->role->name, slot);
+	exit(c->role->main(&process));
+}
+
+static void start(struct child_table *t, int slot, const struct settings *settings, int generation)
+{
+	struct child *c = &t->children[slot];
+	pid_t pid;
+
+	c->spawn = ++t->last_spawn;
+	c->generation = generation;
+	c->started_ms = clock_boot_ms();
+	c->told_to_end = false;
+	c->killed_by_us = false;
+	/* The post stands before the child can be seen alive. */
+	scoreboard_post(t->scoreboard, slot, SB_RUNNING, 0, c->spawn);
+	scoreboard_post_why(t->scoreboard, slot, 0, "");
+	signals_block();
+	pid = fork();
+	if (pid == 0)
+		live(t, slot, settings);
+	signals_unblock();
+	if (pid == -1) {
+		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = strerror(errno)},
+			"Cannot fork a %s, trying again", c->role->name);
+		c->due_ms = clock_boot_ms() + FORK_RETRY_MS;
+		scoreboard_post(t->scoreboard, slot, SB_WAITING, 0, c->spawn);
+		return;
+	}
+	c->pid = pid;
+	scoreboard_post(t->scoreboard, slot, SB_RUNNING, pid, c->spawn);
+}
+
+static bool may_start(const struct child *c)
+{
+	return c->wanted && !c->held && c->pid == 0;
+}
+
+int64_t child_start_due(struct child_table *t, const struct settings *settings, int generation)
+{
+	int64_t next = -1;
+
+	for (int i = 0; i < t->slots; i++) {
+		struct child *c = &t->children[i];
+		const int64_t now = clock_boot_ms();
+
+		if (may_start(c) && c->due_ms <= now && !scoreboard_obituary_room(t->scoreboard, i))
+			c->due_ms = now + OBITUARY_RETRY_MS;
+		if (may_start(c) && c->due_ms <= now)
+			start(t, i, settings, generation);
+		if (may_start(c) && (next == -1 || c->due_ms < next))
+			next = c->due_ms;
+	}
+	return next;
+}
+
+void child_forgive(struct child_table *t)
+{
+	for (int i = 0; i < t->slots; i++) {
+		t->children[i].held = false;
+		t->children[i].due_ms = 0;
+		t->children[i].young_deaths = 0;
+	}
+}
+
+/* ---- death */
+
+/* A dead holder's claim, handed to the keeper with the reason; the slot's own half still has its last words. */
+static void write_obituary(struct child_table *t, int slot, const struct restart_decision *d)
+{
+	struct sb_slot_view v;
+	struct sb_obituary words = {.crashed = d->crashed};
+	const char *end;
+
+	if (!scoreboard_look(t->scoreboard, slot, &v))
+		scoreboard_mend(t->scoreboard, slot, &v);
+	if (v.claim == 0 || (end = strrchr(v.token, '/')) == NULL)
+		return;
+	words.environment = v.environment;
+	(void)snprintf(words.prefix, sizeof words.prefix, "%.*s/", (int)(end - v.token), v.token);
+	if (v.page > 0)
+		(void)snprintf(words.reason, sizeof words.reason, "worker ended by %s while %s, page %d",
+			d->reason, sb_state_name(v.state), v.page);
+	else
+		(void)snprintf(words.reason, sizeof words.reason, "worker ended by %s while %s", d->reason,
+			sb_state_name(v.state));
+	scoreboard_obituary_add(t->scoreboard, slot, &words);
+	scoreboard_wake(t->scoreboard, SB_KEEPER);
+}
+
+static int find(const struct child_table *t, pid_t pid)
+{
+	for (int i = 0; i < t->slots; i++)
+		if (t->children[i].pid == pid)
+			return i;
+	return -1;
+}
+
+static struct restart_decision bury(struct child_table *t, int slot, int status, const struct set_supervise *settings)
+{
+	struct child *c = &t->children[slot];
+	struct sb_slot_view v;
+	struct restart_end end = {
+		.wait_status = status,
+		.told_to_end = c->told_to_end,
+		.killed_by_us = c->killed_by_us,
+		.lived_ms = clock_boot_ms() - c->started_ms,
+		.young_deaths = c->young_deaths,
+	};
+	struct restart_decision d;
+
+	(void)scoreboard_look(t->scoreboard, slot, &v);
+	end.was_ready = v.alive_ms != 0;
+	d = restart_decide(&end, settings);
+	write_obituary(t, slot, &d);
+	scoreboard_bury(t->scoreboard, slot);
+	c->pid = 0;
+	c->young_deaths = d.young_deaths;
+	c->held = d.hold;
+	c->due_ms = clock_boot_ms() + d.delay_ms;
+	if (!c->wanted)
+		scoreboard_retire(t->scoreboard, slot);
+	else
+		scoreboard_post(t->scoreboard, slot,
+			c->held ? SB_HELD : d.throttled ? SB_THROTTLED : SB_WAITING, 0, c->spawn);
+	if (c->wanted)
+		scoreboard_post_why(t->scoreboard, slot, c->due_ms, d.reason);
+	if (!c->told_to_end)
+		scoreboard_count(t->scoreboard, slot, SB_RESTARTS, 1);
+	return d;
+}
+
+void child_reap(struct child_table *t, const struct set_supervise *settings,
+	void (*ended)(void *arg, int slot, pid_t pid, int wait_status, const struct restart_decision *decision), void *arg)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		const int slot = find(t, pid);
+		struct restart_decision d;
+
+		if (slot == -1)
+			continue; /* not ours: inherited as init of a container */
+		d = bury(t, slot, status, settings);
+		ended(arg, slot, pid, status, &d);
+	}
+}

@@ -1,0 +1,62 @@
+/*
+ * child - the process table: spawn, reap, back off, escalate
+ *
+ * Knows a role only as name and main function. One entry a slot of the scoreboard. The table is the master's own memory: no pid is ever
+ * taken from anywhere else.
+ *
+ * Ownership  the table owns its entries; settings are borrowed for the length of a call and by children for their life.
+ * Processes  master.
+ */
+#ifndef INDEXOCR_CHILD_H
+#define INDEXOCR_CHILD_H
+
+#include "err.h"
+#include "process.h"
+#include "restart.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct child_table;
+
+enum child_stop {
+	CHILD_DRAIN,     /* SIGTERM: finish what you have, take nothing new, go */
+	CHILD_INTERRUPT, /* SIGQUIT: give back what you have, go */
+	CHILD_KILL
+};
+
+/*
+ * after_fork runs in the child first of all (the master's own descriptors are closed there).
+ */
+struct child_table *child_table_new(struct scoreboard *scoreboard, int lifeline_read_fd, int lifeline_write_fd,
+	void (*after_fork)(void *arg), void *arg);
+void child_table_free(struct child_table *t);
+
+/* This slot shall have a process of this role, now and after each end. one may be NULL. */
+void child_want(struct child_table *t, int slot, const struct role *role, const struct one_document *one);
+/* This slot shall have none: drained if it runs, retired when it is gone. */
+void child_unwant(struct child_table *t, int slot);
+
+bool child_is_wanted(const struct child_table *t, int slot);
+bool child_is_running(const struct child_table *t, int slot);
+pid_t child_pid(const struct child_table *t, int slot);
+int child_running(const struct child_table *t, int from, int to);
+/* Which generation of the configuration it was born with. */
+int child_generation(const struct child_table *t, int slot);
+
+/* Each call sends the signal; a drain is sent once. */
+void child_stop(struct child_table *t, int slot, enum child_stop how);
+
+/* Starts what is due under these settings. Returns the boot time at which something will be due next; -1 = nothing. */
+int64_t child_start_due(struct child_table *t, const struct settings *settings, int generation);
+/* What waits for its time, or is held, may start now (after a reload). */
+void child_forgive(struct child_table *t);
+
+/*
+ * Reaps all that have ended; ended is called for each with the decision taken. Slots not wanted are retired.
+ */
+void child_reap(struct child_table *t, const struct set_supervise *settings,
+	void (*ended)(void *arg, int slot, pid_t pid, int wait_status, const struct restart_decision *decision), void *arg);
+
+#endif

@@ -44,7 +44,8 @@ static void one_line(char *text)
 			*text = ' ';
 }
 
-static void fill(struct err *err, enum err_kind kind, const char *code, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void fill(
+	struct err *err, enum err_kind kind, const char *code, const char *fmt, va_list ap)
 {
 	err->kind = kind;
 	err->retry_after_ms = 0;

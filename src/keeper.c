@@ -1,2 +1,509 @@
-extern int placeholder_keeper;
-int placeholder_keeper;
+#include "keeper.h"
+
+#include "clock.h"
+#include "heartbeat.h"
+#include "http.h"
+#include "json.h"
+#include "log.h"
+#include "mem.h"
+#include "queue.h"
+#include "retry.h"
+#include "signals.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+enum {
+	TICK_MS = 1000,
+	OWED_MS = 50, /* a wake-up is owed and somebody is just looking: look again soon */
+	OUTAGE_MS = 500,
+	OUTAGE_MAX_MS = 15 * 1000,
+	LISTEN_RETRY_MS = 60 * 1000,
+	ORPHAN_MS = 75 * 1000 /* longer than a worker's: the keeper sees them out */
+};
+
+/* One environment in the keeper's care. */
+struct ward {
+	const struct set_environment *settings;
+	struct queue *queue;
+	int index;
+	struct sb_environment_view view;
+	int failures;
+	int64_t closed_ms;     /* outage: not before */
+	int64_t contact_ms;    /* in unbroken contact since; 0 = not */
+	int64_t listen_ms;     /* when to try to listen next */
+	bool listening;
+	bool said_polling;
+	bool previous_settled; /* claims of this host's previous daemon are free */
+	int64_t look_ms, renew_ms, promote_ms, reclaim_ms; /* due times */
+};
+
+struct keeper {
+	const struct process *process;
+	const struct settings *settings;
+	struct scoreboard *board;
+	struct http *http; /* for waiting */
+	struct heartbeat *heartbeat;
+	struct ward *wards; /* owned */
+	size_t ward_count;
+	uint64_t claims_seen;
+	bool wake_owed;
+	bool closing;
+	int64_t orphaned_ms;
+};
+
+static double random_unit(void)
+{
+	return (double)random() / ((double)RAND_MAX + 1.0);
+}
+
+/* ---- outages */
+
+static void publish(struct keeper *k, struct ward *w)
+{
+	scoreboard_environment(k->board, w->index, &w->view);
+}
+
+static void note_failure(struct keeper *k, struct ward *w, const struct err *why)
+{
+	if (w->failures++ == 0)
+		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = why->text}, "Environment %s is not usable",
+			w->settings->name);
+	w->contact_ms = 0;
+	w->closed_ms = clock_boot_ms() + retry_backoff_ms(w->failures, OUTAGE_MS, OUTAGE_MAX_MS, random_unit());
+	w->view.reach = why->kind == ERR_CONFIG ? SB_NO_MIGRATION : SB_DOWN;
+	w->view.looked_ms = clock_boot_ms();
+	w->view.oldest_created[0] = '\0';
+	(void)snprintf(w->view.error, sizeof w->view.error, "%s", why->text);
+	publish(k, w);
+}
+
+static void note_success(struct keeper *k, struct ward *w)
+{
+	if (w->failures > 0)
+		log_event(LEVEL_INFO, "keeper", NULL, "Environment %s is usable again", w->settings->name);
+	w->failures = 0;
+	if (w->contact_ms == 0)
+		w->contact_ms = clock_boot_ms();
+	w->view.reach = SB_UP;
+	w->view.error[0] = '\0';
+	(void)k;
+}
+
+/* Rows became ready: somebody shall look, and the bound below which nothing stood no longer holds. */
+static void became_ready(struct keeper *k, struct ward *w)
+{
+	k->wake_owed = true;
+	w->view.oldest_created[0] = '\0';
+	publish(k, w);
+}
+
+/* ---- leases */
+
+struct lease_owner {
+	int slot;
+	int64_t claim;
+};
+
+struct lease_list {
+	struct keeper *k;
+	struct queue_lease *leases;
+	struct lease_owner *owners;
+	struct sb_slot_view *views; /* what the leases' texts stand in */
+	size_t count;
+};
+
+static void lease_lost(void *arg, size_t index)
+{
+	struct lease_list *list = arg;
+
+	scoreboard_claim_lost(list->k->board, list->owners[index].slot, list->owners[index].claim);
+}
+
+/* Exactly the claims of slots whose event loop was alive within half a lease. */
+static void collect_leases(struct keeper *k, const struct ward *w, struct lease_list *list)
+{
+	const int slots = scoreboard_slots(k->board);
+	const int64_t alive_after = clock_boot_ms() - k->settings->queue.lease_ms / 2;
+
+	list->leases = mem_calloc((size_t)slots, sizeof *list->leases);
+	list->owners = mem_calloc((size_t)slots, sizeof *list->owners);
+	list->views = mem_calloc((size_t)slots, sizeof *list->views);
+	for (int i = 1; i < slots; i++) {
+		struct sb_slot_view *v = &list->views[list->count];
+
+		if (!scoreboard_look(k->board, i, v) || v->claim == 0 || v->environment != w->index ||
+			v->document[0] == '\0' || v->alive_ms < alive_after)
+			continue;
+		list->leases[list->count] = (struct queue_lease){v->document, v->token};
+		list->owners[list->count++] = (struct lease_owner){i, v->claim};
+	}
+}
+
+static int renew(struct keeper *k, struct ward *w, struct err *err)
+{
+	struct lease_list list = {.k = k};
+	const int64_t sent_ms = clock_boot_ms();
+	int rc = 0;
+
+	collect_leases(k, w, &list);
+	if (list.count > 0)
+		rc = queue_renew(w->queue, list.leases, list.count, lease_lost, &list, err);
+	for (size_t i = 0; rc == 0 && i < list.count; i++)
+		scoreboard_claim_valid(k->board, list.owners[i].slot, list.owners[i].claim,
+			sent_ms + k->settings->queue.lease_ms);
+	free(list.leases);
+	free(list.owners);
+	free(list.views);
+	return rc;
+}
+
+/* ---- reclaim */
+
+static void note_reclaimed(struct keeper *k, struct ward *w, int count, const char *whose)
+{
+	if (count == 0)
+		return;
+	scoreboard_count(k->board, SB_KEEPER, SB_CLAIMS_RECLAIMED, (uint64_t)count);
+	log_event(LEVEL_WARN, "keeper", NULL, "Gave back %d claim%s of %s in %s", count, count == 1 ? "" : "s", whose,
+		w->settings->name);
+	became_ready(k, w);
+}
+
+static int settle_obituaries(struct keeper *k, struct ward *w, struct err *err)
+{
+	struct sb_obituary words;
+	int count;
+
+	for (int slot = 1; slot < scoreboard_slots(k->board); slot++)
+		for (int i = 0; i < SB_OBITUARIES; i++) {
+			if (!scoreboard_obituary_get(k->board, slot, i, &words) || words.environment != w->index)
+				continue;
+			if (queue_reclaim_prefix(w->queue, words.prefix, words.crashed, words.reason, &count, err) != 0)
+				return -1;
+			note_reclaimed(k, w, count, words.reason);
+			scoreboard_obituary_clear(k->board, slot, i);
+		}
+	return 0;
+}
+
+static bool has_obituary(const struct keeper *k, const struct ward *w)
+{
+	struct sb_obituary words;
+
+	for (int slot = 1; slot < scoreboard_slots(k->board); slot++)
+		for (int i = 0; i < SB_OBITUARIES; i++)
+			if (scoreboard_obituary_get(k->board, slot, i, &words) && words.environment == w->index)
+				return true;
+	return false;
+}
+
+static int settle_previous(struct keeper *k, struct ward *w, struct err *err)
+{
+	const char *previous = scoreboard_previous(k->board);
+	int count = 0;
+
+	if (previous[0] != '\0' && queue_reclaim_daemon(w->queue, previous, &count, err) != 0)
+		return -1;
+	note_reclaimed(k, w, count, "this host's previous daemon");
+	w->previous_settled = true;
+	return 0;
+}
+
+/* Others' leases mean something only to one who was there all the time they could have been renewed in. */
+static int reclaim_expired(struct keeper *k, struct ward *w, struct err *err)
+{
+	int count;
+
+	if (w->contact_ms == 0 || clock_boot_ms() - w->contact_ms < k->settings->queue.lease_ms)
+		return 0;
+	if (queue_reclaim_expired(w->queue, scoreboard_daemon(k->board), &count, err) != 0)
+		return -1;
+	note_reclaimed(k, w, count, "a dead host");
+	return 0;
+}
+
+/* ---- ready rows */
+
+static int promote(struct keeper *k, struct ward *w, struct err *err)
+{
+	int64_t next_ms;
+	int count;
+
+	if (queue_promote(w->queue, &count, &next_ms, err) != 0)
+		return -1;
+	if (count > 0)
+		became_ready(k, w);
+	w->promote_ms = clock_boot_ms() +
+		(next_ms >= 0 && next_ms < k->settings->queue.poll_interval_ms ? next_ms : k->settings->queue.poll_interval_ms);
+	return 0;
+}
+
+static int look(struct keeper *k, struct ward *w, struct err *err)
+{
+	struct queue_depth depth;
+
+	if (queue_depth(w->queue, &depth, err) != 0)
+		return -1;
+	w->view.ready = depth.ready;
+	w->view.waiting = depth.waiting;
+	w->view.claimed = depth.claimed;
+	w->view.foreign = depth.foreign;
+	w->view.failed = depth.failed;
+	w->view.oldest_ready_ms = depth.oldest_ready_ms;
+	(void)snprintf(w->view.oldest_created, sizeof w->view.oldest_created, "%s", depth.oldest_created);
+	w->view.looked_ms = clock_boot_ms();
+	if (depth.ready > 0)
+		k->wake_owed = true;
+	return 0;
+}
+
+/* ---- listening */
+
+static void listen_to(struct keeper *k, struct ward *w)
+{
+	struct err err;
+	int rc;
+
+	w->listen_ms = clock_boot_ms() + LISTEN_RETRY_MS;
+	rc = queue_listen(w->queue, &err);
+	w->listening = rc == 0;
+	if (rc != 0 && !w->said_polling) {
+		log_event(LEVEL_WARN, "keeper", &(struct log_more){.ms = -1, .error = rc == -1 ? err.text : NULL},
+			"No notifications from %s, polling every %lld ms", w->settings->name,
+			(long long)k->settings->queue.poll_interval_ms);
+		w->said_polling = true;
+	}
+	if (rc == 0)
+		w->said_polling = false;
+}
+
+static void take_notifications(struct keeper *k, struct ward *w)
+{
+	struct err err;
+	int rc;
+
+	if (!w->listening)
+		return;
+	rc = queue_notified(w->queue, &err);
+	if (rc == 1)
+		became_ready(k, w);
+	if (rc == -1) {
+		w->listening = false;
+		w->listen_ms = 0;
+	}
+}
+
+/* ---- one environment, one turn */
+
+static bool due(int64_t *at_ms, int64_t every_ms)
+{
+	if (clock_boot_ms() < *at_ms)
+		return false;
+	*at_ms = clock_boot_ms() + every_ms;
+	return true;
+}
+
+static int tend_due(struct keeper *k, struct ward *w, struct err *err)
+{
+	const struct set_queue *q = &k->settings->queue;
+
+	if (has_obituary(k, w) && settle_obituaries(k, w, err) != 0)
+		return -1;
+	if (!w->previous_settled && settle_previous(k, w, err) != 0)
+		return -1;
+	if (due(&w->renew_ms, q->lease_ms / 3) && renew(k, w, err) != 0)
+		return -1;
+	if (due(&w->reclaim_ms, q->lease_ms / 3) && reclaim_expired(k, w, err) != 0)
+		return -1;
+	if (due(&w->promote_ms, q->poll_interval_ms) && promote(k, w, err) != 0)
+		return -1;
+	if (due(&w->look_ms, q->poll_interval_ms) && look(k, w, err) != 0)
+		return -1;
+	return 0;
+}
+
+static void tend(struct keeper *k, struct ward *w)
+{
+	struct err err;
+
+	if (clock_boot_ms() < w->closed_ms)
+		return;
+	if (tend_due(k, w, &err) != 0) {
+		note_failure(k, w, &err);
+		/* What was due stays due. */
+		w->renew_ms = w->promote_ms = w->look_ms = w->reclaim_ms = 0;
+		return;
+	}
+	note_success(k, w);
+	publish(k, w);
+	if (!w->listening && clock_boot_ms() >= w->listen_ms)
+		listen_to(k, w);
+}
+
+/* ---- waking */
+
+/* The most recently active sleeper: its connection is still open. */
+static int sleeper(const struct keeper *k, bool *somebody_looks)
+{
+	int64_t latest = -1;
+	int found = 0;
+
+	*somebody_looks = false;
+	for (int i = 1; i < scoreboard_slots(k->board); i++) {
+		struct sb_slot_view v;
+
+		(void)scoreboard_look(k->board, i, &v);
+		if (v.post != SB_RUNNING)
+			continue;
+		*somebody_looks = *somebody_looks || v.state == SB_CLAIMING;
+		if (v.state == SB_IDLE && v.since_ms > latest) {
+			latest = v.since_ms;
+			found = i;
+		}
+	}
+	return found;
+}
+
+/* One sleeper for an event, the next for each claim made: no herd, and none too few. */
+static bool wake_sleepers(struct keeper *k)
+{
+	uint64_t totals[SB_COUNTERS];
+	bool somebody_looks;
+	int slot;
+
+	scoreboard_totals(k->board, totals);
+	if (totals[SB_CLAIMS_MADE] != k->claims_seen)
+		k->wake_owed = true;
+	k->claims_seen = totals[SB_CLAIMS_MADE];
+	if (!k->wake_owed)
+		return false;
+	slot = sleeper(k, &somebody_looks);
+	if (slot != 0)
+		scoreboard_wake(k->board, slot);
+	k->wake_owed = slot == 0 && somebody_looks;
+	return k->wake_owed;
+}
+
+/* ---- life */
+
+static int check(void *arg, struct err *err)
+{
+	struct keeper *k = arg;
+	struct pollfd fd = {.fd = k->process->lifeline_fd, .events = POLLIN};
+
+	scoreboard_alive(k->board, SB_KEEPER);
+	(void)scoreboard_woken(k->board, SB_KEEPER);
+	if (signals_take(SIGUSR1))
+		log_reopen();
+	if (signals_take(SIGTERM) || signals_take(SIGQUIT))
+		k->closing = true;
+	if (k->orphaned_ms == 0 && poll(&fd, 1, 0) == 1)
+		k->orphaned_ms = clock_boot_ms();
+	if (k->orphaned_ms != 0 && clock_boot_ms() - k->orphaned_ms > ORPHAN_MS)
+		k->closing = true;
+	(void)err;
+	return 0;
+}
+
+static int open_wards(struct keeper *k, struct err *err)
+{
+	k->ward_count = k->settings->environment_count;
+	k->wards = mem_calloc(k->ward_count, sizeof *k->wards);
+	for (size_t i = 0; i < k->ward_count; i++) {
+		struct ward *w = &k->wards[i];
+
+		w->settings = &k->settings->environments[i];
+		w->index = scoreboard_environment_index(k->board, w->settings->name);
+		w->view.oldest_ready_ms = -1;
+		if (queue_new(&w->queue, w->settings, &k->settings->queue, "indexocr-keeper", err) != 0)
+			return err_prefix(err, "environment %s: ", w->settings->name);
+		queue_watch(w->queue, check, k);
+	}
+	return 0;
+}
+
+static int open_keeper(struct keeper *k, const struct process *process, struct err *err)
+{
+	static const int caught[] = {SIGTERM, SIGQUIT, SIGUSR1, 0};
+	static const int ignored[] = {SIGINT, SIGHUP, SIGTTIN, SIGTTOU, 0};
+	const struct pollfd event = {.fd = scoreboard_event_fd(process->scoreboard, SB_KEEPER), .events = POLLIN};
+
+	k->process = process;
+	k->settings = process->settings;
+	k->board = process->scoreboard;
+	log_open(&k->settings->log, "indexocrd", NULL);
+	srandom((unsigned)clock_real_ms());
+	signals_catch(caught, ignored, event.fd);
+	if (http_new(&k->http, err) != 0)
+		return -1;
+	http_watch(k->http, &event, 1, check, k);
+	if (open_wards(k, err) != 0)
+		return -1;
+	return process->one != NULL ? 0 : heartbeat_new(&k->heartbeat, k->settings, k->board, err);
+}
+
+static void close_keeper(struct keeper *k)
+{
+	heartbeat_free(k->heartbeat);
+	for (size_t i = 0; i < k->ward_count; i++)
+		queue_free(k->wards[i].queue);
+	free(k->wards);
+	http_free_all(k->http);
+}
+
+static void turn(struct keeper *k)
+{
+	struct pollfd fds[SB_ENVIRONMENTS_MAX];
+	size_t count = 0;
+	struct err err;
+	bool owed;
+
+	for (size_t i = 0; i < k->ward_count; i++) {
+		take_notifications(k, &k->wards[i]);
+		tend(k, &k->wards[i]);
+	}
+	(void)heartbeat_tend(k->heartbeat);
+	scoreboard_redis(k->board, heartbeat_redis_up(k->heartbeat));
+	owed = wake_sleepers(k);
+	for (size_t i = 0; i < k->ward_count; i++)
+		if (k->wards[i].listening)
+			fds[count++] = (struct pollfd){.fd = queue_listen_fd(k->wards[i].queue), .events = POLLIN};
+	(void)http_wait(k->http, fds, count, owed ? OWED_MS : TICK_MS, &err);
+}
+
+/* The workers are gone; what they left behind is given back before the last of us goes. */
+static void last_turn(struct keeper *k)
+{
+	struct err err;
+
+	for (size_t i = 0; i < k->ward_count; i++)
+		if (has_obituary(k, &k->wards[i]) && settle_obituaries(k, &k->wards[i], &err) != 0)
+			log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err.text},
+				"Claims in %s are left to the next daemon", k->wards[i].settings->name);
+	heartbeat_remove(k->heartbeat);
+}
+
+static int keeper_main(const struct process *process)
+{
+	struct keeper k = {0};
+	struct err err;
+	int status = EX_OK;
+
+	if (open_keeper(&k, process, &err) != 0) {
+		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err.text}, "Cannot start");
+		status = err.kind == ERR_CONFIG ? EX_CONFIG : EX_SOFTWARE;
+	} else {
+		scoreboard_state(k.board, SB_KEEPER, SB_READING);
+		while (!k.closing)
+			turn(&k);
+		last_turn(&k);
+	}
+	scoreboard_state(k.board, SB_KEEPER, SB_ENDING);
+	close_keeper(&k);
+	return status;
+}
+
+const struct role keeper_role = {"keeper", keeper_main};

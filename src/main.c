@@ -1,4 +1,211 @@
-int main(void)
+/* Options, configuration, the table of roles: the only file that knows every role. */
+#include "conf.h"
+#include "keeper.h"
+#include "log.h"
+#include "master.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+struct options {
+	const char *conf_path;
+	struct conf_overrides overrides;
+	struct one_document one; /* path NULL = the queue */
+	bool test;
+	bool print;
+	bool background;
+};
+
+static const char usage_text[] =
+	"usage: indexocrd [-c FILE] [-t] [-T] [-d] [-n WORKERS] [--worker-id ID] [--redis-url URL] [-V] [-h]\n"
+	"\n"
+	"  -c, --config FILE     configuration (default " SYSCONFDIR "/indexocr.conf)\n"
+	"  -t, --test            check the configuration and exit\n"
+	"  -T, --print           print the configuration in force, secrets masked, and exit\n"
+	"  -d, --daemon          go into the background\n"
+	"  -n, --workers N       number of workers, instead of the configuration's\n"
+	"      --worker-id ID    prefix of the worker ids, instead of the configuration's\n"
+	"      --redis-url URL   Redis, instead of the configuration's\n"
+	"  -V, --version         print the version and exit\n"
+	"  -h, --help            print this and exit\n"
+	"\n"
+	"indexocrctl(8) looks into a running daemon, and reads single files.\n";
+
+enum { OPT_WORKER_ID = 256, OPT_REDIS_URL, OPT_ENGINE, OPT_READ, OPT_SOURCE, OPT_TEXT };
+
+/* --read and what goes with it are the private side of `indexocrctl read`. */
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"test", no_argument, NULL, 't'},
+	{"print", no_argument, NULL, 'T'},
+	{"daemon", no_argument, NULL, 'd'},
+	{"workers", required_argument, NULL, 'n'},
+	{"worker-id", required_argument, NULL, OPT_WORKER_ID},
+	{"redis-url", required_argument, NULL, OPT_REDIS_URL},
+	{"engine", required_argument, NULL, OPT_ENGINE},
+	{"read", required_argument, NULL, OPT_READ},
+	{"source", required_argument, NULL, OPT_SOURCE},
+	{"text", no_argument, NULL, OPT_TEXT},
+	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static int parse_workers(const char *text, int *workers)
 {
-	return 70;
+	char *end;
+	const long n = strtol(text, &end, 10);
+
+	if (*text == '\0' || *end != '\0' || n < 1 || n > 1024) {
+		(void)fprintf(stderr, "indexocrd: -n wants a number from 1 to 1024, not \"%s\"\n", text);
+		return -1;
+	}
+	*workers = (int)n;
+	return 0;
+}
+
+/* -1 = go on, else the exit status. */
+static int parse_option(struct options *o, int option)
+{
+	switch (option) {
+	case 'c':
+		o->conf_path = optarg;
+		return -1;
+	case 't':
+		o->test = true;
+		return -1;
+	case 'T':
+		o->print = true;
+		return -1;
+	case 'd':
+		o->background = true;
+		return -1;
+	case 'n':
+		return parse_workers(optarg, &o->overrides.workers) == 0 ? -1 : EX_USAGE;
+	case OPT_WORKER_ID:
+		o->overrides.worker_id = optarg;
+		return -1;
+	case OPT_REDIS_URL:
+		o->overrides.redis_url = optarg;
+		return -1;
+	case OPT_ENGINE:
+		o->overrides.engine = optarg;
+		return -1;
+	case OPT_READ:
+		o->one.path = optarg;
+		o->overrides.no_queue = true;
+		return -1;
+	case OPT_SOURCE:
+		o->one.source = optarg;
+		return -1;
+	case OPT_TEXT:
+		o->one.text = true;
+		return -1;
+	case 'V':
+		(void)printf("indexocrd %s\n", PACKAGE_VERSION);
+		return EX_OK;
+	case 'h':
+		(void)fputs(usage_text, stdout);
+		return EX_OK;
+	default:
+		(void)fputs("indexocrd -h shows the options.\n", stderr);
+		return EX_USAGE;
+	}
+}
+
+static int parse_options(struct options *o, int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:tTdn:Vh", long_options, NULL)) != -1) {
+		const int status = parse_option(o, option);
+
+		if (status != -1)
+			return status;
+	}
+	if (optind < argc) {
+		(void)fprintf(stderr, "indexocrd: \"%s\" is no option; indexocrd -h shows them\n", argv[optind]);
+		return EX_USAGE;
+	}
+	if (o->conf_path == NULL && o->one.path == NULL)
+		o->conf_path = SYSCONFDIR "/indexocr.conf";
+	return -1;
+}
+
+static struct settings *load(void *arg, struct err *err)
+{
+	const struct options *o = arg;
+	struct settings *settings;
+
+	return conf_load(&settings, o->conf_path, &o->overrides, err) == 0 ? settings : NULL;
+}
+
+static int print_settings(const struct settings *settings)
+{
+	if (conf_print(settings, stdout) == 0 && fflush(stdout) == 0)
+		return EX_OK;
+	(void)fprintf(stderr, "indexocrd: cannot print the configuration: %s\n", strerror(errno));
+	return EX_IOERR;
+}
+
+/* A private daemon: one worker, nothing shared with the one that may be running. */
+static void make_private(struct settings *settings)
+{
+	settings->workers = 1;
+	settings->workers_limit = 1;
+	settings->log.level = settings->log.level > LEVEL_WARN ? settings->log.level : LEVEL_WARN;
+	settings->log.directory[0] = '\0';
+}
+
+static int start(struct options *o, struct settings *settings)
+{
+	const struct master_plan plan = {
+		.worker = &worker_role,
+		.keeper = &keeper_role,
+		.load = load,
+		.load_arg = o,
+		.one = o->one.path != NULL ? &o->one : NULL,
+	};
+
+	if (o->one.path != NULL)
+		make_private(settings);
+	/* Paths in the configuration are absolute or meant from where we were started: stay there unless in the background. */
+	if (o->background && daemon(0, 0) != 0) {
+		(void)fprintf(stderr, "indexocrd: cannot go into the background: %s\n", strerror(errno));
+		conf_free(settings);
+		return EX_OSERR;
+	}
+	log_open(&settings->log, "indexocrd", NULL);
+	for (size_t i = 0; i < settings->warnings.count; i++)
+		log_event(LEVEL_WARN, "master", NULL, "%s", settings->warnings.items[i]);
+	return master_run(settings, &plan);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.one = {.source = "acte"}};
+	struct settings *settings;
+	struct err err;
+	int status = parse_options(&o, argc, argv);
+
+	if (status != -1)
+		return status;
+	settings = load(&o, &err);
+	if (settings == NULL) {
+		(void)fprintf(stderr, "indexocrd: %s\n", err.text);
+		return EX_CONFIG;
+	}
+	if (!o.test && !o.print)
+		return start(&o, settings);
+	status = o.print ? print_settings(settings) : EX_OK;
+	if (o.test && !o.print)
+		(void)printf("%s: configuration is good\n", o.conf_path);
+	conf_free(settings);
+	return status;
 }

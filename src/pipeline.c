@@ -1,2 +1,296 @@
-extern int placeholder_pipeline;
-int placeholder_pipeline;
+#include "pipeline.h"
+
+#include "clock.h"
+#include "hash.h"
+#include "json.h"
+#include "log.h"
+#include "mem.h"
+#include "prompt.h"
+#include "reader.h"
+#include "render.h"
+#include "result.h"
+#include "storage.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One document on its way. Every stage fills in its part; run_end() frees them all. */
+struct run {
+	struct pipeline *p;
+	const struct set_environment *environment;
+	const struct job *job;
+	const struct pipeline_store *store;
+	struct pipeline_result *result;
+	int64_t started_ms;
+	struct document document;
+	struct prompt prompt;
+	struct render *render;
+	bool *known; /* owned; [page] = stored by an earlier attempt */
+	int known_count, known_max;
+	int done;
+};
+
+static struct scoreboard *board(const struct run *run)
+{
+	return run->p->process->scoreboard;
+}
+
+static int slot(const struct run *run)
+{
+	return run->p->process->slot;
+}
+
+static const struct settings *settings(const struct run *run)
+{
+	return run->p->process->settings;
+}
+
+/* ---- fetch */
+
+static int fetch(struct run *run, struct err *err)
+{
+	const int64_t before = clock_boot_ms();
+
+	scoreboard_state(board(run), slot(run), SB_FETCHING);
+	if (run->environment == NULL) {
+		if (document_open(&settings(run)->storage, run->job->path, &run->document, err) != 0)
+			return -1;
+	} else if (storage_fetch(run->p->http, run->environment, &settings(run)->storage, run->job, &run->document, err) != 0) {
+		return -1;
+	}
+	log_event(LEVEL_DEBUG, "fetch", &(struct log_more){.ms = clock_boot_ms() - before}, "Fetched %lld bytes",
+		(long long)run->document.bytes);
+	return 0;
+}
+
+/* ---- what is known already */
+
+/* Document, engine, model and prompt: with any of them another, a stored page is another page. */
+static char *page_key(const struct run *run)
+{
+	char *text = mem_printf("%s\n%s\n%s\n%s\n", run->document.sha256, run->p->type->name,
+		run->p->type->model(run->p->engine), run->prompt.sha256);
+	char *key = mem_calloc(HASH_TEXT_BYTES, 1);
+
+	hash_text(text, key);
+	free(text);
+	return key;
+}
+
+static void note_known(void *arg, int page)
+{
+	struct run *run = arg;
+
+	if (page < 1 || page > run->known_max || run->known[page])
+		return;
+	run->known[page] = true;
+	run->known_count++;
+}
+
+static int recall(struct run *run, struct err *err)
+{
+	if (prompt_load(settings(run)->engine.prompt_directory, run->job->source, &run->prompt, err) != 0)
+		return -1;
+	run->result->page_key = page_key(run);
+	run->known_max = settings(run)->render.max_pages;
+	run->known = mem_calloc((size_t)run->known_max + 1, sizeof *run->known);
+	return run->store->known(run->store->arg, run->job, run->result->page_key, note_known, run, err);
+}
+
+/* ---- render */
+
+static int render(struct run *run, struct err *err)
+{
+	const struct settings *s = settings(run);
+	const char *format = run->p->type->image_format;
+
+	return render_open(&run->render, &s->render, s->render_helper, run->document.fd,
+		format != NULL ? format : s->render.format, run->known, run->known_max + 1, err);
+}
+
+/* ---- read, checkpoint */
+
+static void sending(void *arg, int page)
+{
+	struct run *run = arg;
+
+	scoreboard_page(board(run), slot(run), page, render_page_count(run->render));
+	scoreboard_count(board(run), slot(run), SB_ENGINE_CALLS, 1);
+}
+
+static void answered(void *arg, int page, const struct engine_answer *answer)
+{
+	struct run *run = arg;
+	const bool good = answer->error.kind == ERR_NONE;
+
+	scoreboard_count(board(run), slot(run), SB_TOKENS_INPUT, (uint64_t)answer->tokens.input);
+	scoreboard_count(board(run), slot(run), SB_TOKENS_OUTPUT, (uint64_t)answer->tokens.output);
+	scoreboard_count(board(run), slot(run), SB_TOKENS_THINKING, (uint64_t)answer->tokens.thinking);
+	if (!good)
+		scoreboard_count(board(run), slot(run), SB_ENGINE_FAILURES, 1);
+	log_event(good ? LEVEL_DEBUG : LEVEL_WARN, "engine",
+		&(struct log_more){.page = page, .ms = answer->ms, .error = good ? NULL : answer->error.text}, "%s",
+		good ? "Page read" : "Page not read");
+}
+
+static void waited(void *arg, int64_t ms)
+{
+	struct run *run = arg;
+
+	scoreboard_count(board(run), slot(run), SB_LIMIT_WAIT_MS, (uint64_t)ms);
+}
+
+/* Past its lease a claim may belong to somebody else any moment: no call is paid for then. */
+static bool may_send(void *arg)
+{
+	struct run *run = arg;
+	int64_t until_ms = 0;
+
+	if (run->environment == NULL)
+		return true;
+	until_ms = scoreboard_valid_until(board(run), slot(run), run->job->number);
+	if (until_ms < run->job->valid_until_ms)
+		until_ms = run->job->valid_until_ms;
+	return clock_boot_ms() < until_ms;
+}
+
+static bool is_last(const struct run *run)
+{
+	return run->known_count + run->done == render_page_count(run->render);
+}
+
+static void tally(struct run *run, const cJSON *page)
+{
+	const bool completed = json_bool(page, "isCompleted", false);
+
+	run->done++;
+	run->result->lines += cJSON_GetArraySize(json_get(page, "lines"));
+	run->result->tokens += json_int(page, "tokens.total", 0);
+	scoreboard_count(board(run), slot(run), completed ? SB_PAGES_DONE : SB_PAGES_FAILED, 1);
+	if (json_bool(page, "blank", false))
+		scoreboard_count(board(run), slot(run), SB_PAGES_BLANK, 1);
+}
+
+/* Stored at once, so that no crash pays for it twice; the last page goes with the result itself. */
+static int checkpoint(void *arg, int number, cJSON *page, struct err *err)
+{
+	struct run *run = arg;
+	cJSON *pages = cJSON_CreateArray();
+	cJSON *entry = cJSON_CreateObject();
+	char *text;
+	int rc = 0;
+
+	tally(run, page);
+	json_add_int(entry, "page", number);
+	json_add_int(entry, "tokens", json_int(page, "tokens.total", 0));
+	cJSON_AddItemToObject(entry, "result", page);
+	cJSON_AddItemToArray(pages, entry);
+	text = json_print(pages);
+	cJSON_Delete(pages);
+	if (is_last(run)) {
+		free(run->result->last_pages);
+		run->result->last_pages = text;
+		return 0;
+	}
+	rc = run->store->save(run->store->arg, run->job, run->result->page_key, text, err);
+	free(text);
+	return rc;
+}
+
+static int read_pages(struct run *run, struct err *err)
+{
+	const struct reader_plan plan = {
+		.settings = settings(run),
+		.http = run->p->http,
+		.type = run->p->type,
+		.engine = run->p->engine,
+		.limiter = run->p->limiter,
+		.render = run->render,
+		.prompt = &run->prompt.engine,
+		.events = {sending, answered, waited, checkpoint, may_send, run},
+	};
+
+	scoreboard_state(board(run), slot(run), SB_READING);
+	return reader_run(&plan, err);
+}
+
+/* ---- assemble */
+
+/* Unique for each claim: the token without its worker id. */
+static char *run_id(const struct job *job)
+{
+	const char *life = strchr(job->token, '/');
+	char *id = mem_printf("job-%s-%s", job->id, life != NULL ? life + 1 : "0");
+
+	for (char *c = id; *c != '\0'; c++)
+		if (*c == '/')
+			*c = '-';
+	return id;
+}
+
+static int assemble(struct run *run, struct err *err)
+{
+	struct pipeline_result *result = run->result;
+	char *id = run_id(run->job);
+	const struct result_facts facts = {
+		.job = run->job,
+		.engine = run->p->type->name,
+		.model = run->p->type->model(run->p->engine),
+		.prompt_sha256 = run->prompt.sha256,
+		.document_sha256 = run->document.sha256,
+		.source_url = run->job->path,
+		.run_id = id,
+		.total_pages = render_page_count(run->render),
+		.processing_ms = clock_boot_ms() - run->started_ms,
+	};
+
+	result->pages = facts.total_pages;
+	result->pages_read = run->done;
+	result->ms = facts.processing_ms;
+	if (result->last_pages == NULL)
+		result->last_pages = mem_strdup("[]");
+	if (run->known_count + run->done != facts.total_pages)
+		(void)err_set(err, ERR_BUG, "pages", "%d pages known and %d read do not make %d", run->known_count, run->done,
+			facts.total_pages);
+	else
+		result->envelope = result_envelope(&facts);
+	free(id);
+	return result->envelope != NULL ? 0 : -1;
+}
+
+static void run_end(struct run *run)
+{
+	render_close(run->render);
+	prompt_fini(&run->prompt);
+	document_fini(&run->document);
+	free(run->known);
+}
+
+int pipeline_run(struct pipeline *p, const struct set_environment *environment, const struct job *job,
+	const struct pipeline_store *store, struct pipeline_result *result, struct err *err)
+{
+	struct run run = {
+		.p = p,
+		.environment = environment,
+		.job = job,
+		.store = store,
+		.result = result,
+		.started_ms = clock_boot_ms(),
+		.document = {.fd = -1},
+	};
+	int rc = -1;
+
+	if (fetch(&run, err) == 0 && recall(&run, err) == 0 && render(&run, err) == 0 && read_pages(&run, err) == 0 &&
+		assemble(&run, err) == 0)
+		rc = 0;
+	run_end(&run);
+	return rc;
+}
+
+void pipeline_result_fini(struct pipeline_result *result)
+{
+	free(result->page_key);
+	free(result->envelope);
+	free(result->last_pages);
+	*result = (struct pipeline_result){0};
+}

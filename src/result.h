@@ -18,8 +18,13 @@
 
 #include <cjson/cJSON.h>
 
-/* {"page", "isCompleted", "totalLinesDetected", "model", "finishReason", "tokens", "ms", "header",
- * "lines", "text", ...} */
+/*
+ * {"page", "isCompleted", "totalLinesDetected", "model", "finishReason", "tokens", "ms", "width",
+ * "height", "rotation" where not 0, "header", "lines", "text", "warnings"}. Every line has the same
+ * keys: rows fill the six fields (ditto marks resolved, kept in rawLine), text lines leave them
+ * null. Warnings found here: too_many_cells, ditto_without_entry_above, struck_row_unknown,
+ * columns_unavailable, line_count_differs.
+ */
 int result_page(const struct page *page, const struct engine_prompt *prompt,
 	const struct engine_answer *answer, cJSON **out, struct err *err);
 /* A blank page: complete, no lines, "blank": true and its ink fraction. */
@@ -42,10 +47,10 @@ struct result_facts {
 /* The document without "pages", "totalLines" and the token sums. */
 char *result_envelope(const struct result_facts *facts);
 
-/* For a local file, where no SQL does it: envelope + pages (JSON array text, in order) + sums. NULL
- * where either is not JSON. */
+/* For a local file, where no SQL does it: envelope + pages (JSON array text of page results, in
+ * order) + sums. NULL where either is not JSON of that shape. */
 char *result_join(const char *envelope_json, const char *pages_json);
-/* The plain text of such a document: pages' texts, form feed between. */
+/* The plain text of such a document: pages' texts, form feed between; "" where it has none. */
 char *result_text(const char *document_json);
 
 #endif

@@ -1,2 +1,584 @@
-extern int placeholder_scoreboard;
-int placeholder_scoreboard;
+#include "scoreboard.h"
+
+#include "clock.h"
+#include "fdio.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* A kill in the middle of a write leaves the sequence odd for ever: no reader waits for it longer than this. */
+enum { READ_RETRIES = 1000, LINE_BYTES = 128, SB_NAME_BYTES = 64 };
+
+/* Texts of one writer: odd while they are being written. */
+struct texts {
+	_Atomic uint32_t sequence;
+	char token[CLAIM_TOKEN_BYTES];
+	char document[JOB_ID_BYTES];
+};
+
+struct reason {
+	_Atomic uint32_t sequence;
+	char text[SB_TEXT_BYTES];
+};
+
+struct obituary {
+	_Atomic int pending;
+	struct sb_obituary words;
+};
+
+struct slot {
+	/* post */
+	_Alignas(LINE_BYTES) _Atomic int post;
+	_Atomic int pid;
+	_Atomic int64_t spawn;
+	_Atomic int64_t restart_at_ms;
+	struct reason reason;
+	/* own */
+	_Alignas(LINE_BYTES) _Atomic int state;
+	_Atomic int64_t since_ms;
+	_Atomic int64_t alive_ms;
+	_Atomic int environment;
+	_Atomic int64_t claim;
+	_Atomic int64_t job_since_ms;
+	_Atomic int page;
+	_Atomic int pages;
+	_Atomic uint64_t counters[SB_COUNTERS];
+	struct texts texts;
+	/* mailbox */
+	_Alignas(LINE_BYTES) _Atomic int64_t lost_claim;
+	_Atomic uint64_t valid; /* low 20 bits of the claim's number above 44 bits of boot time */
+	/* obituary */
+	_Alignas(LINE_BYTES) struct obituary obituaries[SB_OBITUARIES];
+};
+
+struct environment {
+	char name[SB_NAME_BYTES];
+	_Atomic uint32_t sequence;
+	struct sb_environment_view view;
+};
+
+struct header {
+	char daemon[SB_DAEMON_BYTES];
+	char previous[SB_DAEMON_BYTES];
+	_Atomic bool redis_up;
+	_Atomic bool draining;
+	_Atomic uint64_t retired[SB_COUNTERS];
+	_Atomic int environment_count;
+	struct environment environments[SB_ENVIRONMENTS_MAX];
+};
+
+struct scoreboard {
+	struct header *header;
+	struct slot *slot;
+	void *limiter;
+	size_t bytes;
+	int slots;
+	int *events; /* owned; -1 = closed in this process */
+};
+
+static size_t round_up(size_t bytes, size_t to)
+{
+	return (bytes + to - 1) / to * to;
+}
+
+static int map_board(struct scoreboard *sb, size_t limiter_bytes, struct err *err)
+{
+	const size_t header_bytes = round_up(sizeof(struct header), 4096);
+	const size_t slot_bytes = round_up((size_t)sb->slots * sizeof(struct slot), 4096);
+	int fd = memfd_create("indexocr-scoreboard", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	char *base;
+
+	sb->bytes = header_bytes + slot_bytes + round_up(limiter_bytes, 4096);
+	if (fd == -1 || ftruncate(fd, (off_t)sb->bytes) == -1) {
+		(void)err_errno(err, ERR_SYSTEM, "cannot make the scoreboard of %zu bytes", sb->bytes);
+		fd_close(&fd);
+		return -1;
+	}
+	base = mmap(NULL, sb->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == -1) {
+		(void)err_errno(err, ERR_SYSTEM, "cannot map the scoreboard");
+		fd_close(&fd);
+		return -1;
+	}
+	fd_close(&fd);
+	sb->header = (void *)base;
+	sb->slot = (void *)(base + header_bytes);
+	sb->limiter = base + header_bytes + slot_bytes;
+	return 0;
+}
+
+static int make_events(struct scoreboard *sb, struct err *err)
+{
+	sb->events = mem_calloc((size_t)sb->slots, sizeof *sb->events);
+	for (int i = 0; i < sb->slots; i++)
+		sb->events[i] = -1;
+	for (int i = 0; i < sb->slots; i++) {
+		sb->events[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (sb->events[i] == -1)
+			return err_errno(err, ERR_SYSTEM, "cannot make an eventfd for each of %d slots", sb->slots);
+	}
+	return 0;
+}
+
+int scoreboard_new(struct scoreboard **out, int workers_limit, size_t limiter_bytes, struct err *err)
+{
+	struct scoreboard *sb = mem_calloc(1, sizeof *sb);
+
+	sb->slots = workers_limit + 1;
+	if (map_board(sb, limiter_bytes, err) != 0 || make_events(sb, err) != 0) {
+		scoreboard_free(sb);
+		return -1;
+	}
+	for (int i = 0; i < sb->slots; i++)
+		atomic_init(&sb->slot[i].environment, -1);
+	*out = sb;
+	return 0;
+}
+
+void scoreboard_free(struct scoreboard *sb)
+{
+	if (sb == NULL)
+		return;
+	if (sb->header != NULL)
+		(void)munmap(sb->header, sb->bytes);
+	for (int i = 0; sb->events != NULL && i < sb->slots; i++)
+		fd_close(&sb->events[i]);
+	free(sb->events);
+	free(sb);
+}
+
+int scoreboard_slots(const struct scoreboard *sb)
+{
+	return sb->slots;
+}
+
+void *scoreboard_limiter(struct scoreboard *sb)
+{
+	return sb->limiter;
+}
+
+void scoreboard_set_daemon(struct scoreboard *sb, const char *daemon, const char *previous)
+{
+	(void)snprintf(sb->header->daemon, sizeof sb->header->daemon, "%s", daemon);
+	(void)snprintf(sb->header->previous, sizeof sb->header->previous, "%s", previous);
+}
+
+const char *scoreboard_daemon(const struct scoreboard *sb)
+{
+	return sb->header->daemon;
+}
+
+const char *scoreboard_previous(const struct scoreboard *sb)
+{
+	return sb->header->previous;
+}
+
+/* ---- waking */
+
+int scoreboard_event_fd(const struct scoreboard *sb, int slot)
+{
+	return sb->events[slot];
+}
+
+void scoreboard_wake(const struct scoreboard *sb, int slot)
+{
+	const uint64_t one = 1;
+
+	(void)!write(sb->events[slot], &one, sizeof one); /* a full counter is awake already */
+}
+
+bool scoreboard_woken(const struct scoreboard *sb, int slot)
+{
+	uint64_t count;
+
+	return read(sb->events[slot], &count, sizeof count) == (ssize_t)sizeof count;
+}
+
+void scoreboard_keep_events(struct scoreboard *sb, int slot)
+{
+	if (slot == SB_KEEPER)
+		return;
+	for (int i = 0; i < sb->slots; i++)
+		if (i != slot && i != SB_KEEPER)
+			fd_close(&sb->events[i]);
+}
+
+/* ---- sequence lock */
+
+static void begin_write(_Atomic uint32_t *sequence)
+{
+	atomic_fetch_or_explicit(sequence, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+}
+
+static void end_write(_Atomic uint32_t *sequence)
+{
+	atomic_fetch_add_explicit(sequence, 1, memory_order_release);
+}
+
+/* Copies what the lock guards; false where a writer was always in the middle of it. */
+static bool read_texts(const _Atomic uint32_t *sequence, void *to, const void *from, size_t bytes)
+{
+	for (int i = 0; i < READ_RETRIES; i++) {
+		const uint32_t before = atomic_load_explicit(sequence, memory_order_acquire);
+
+		if ((before & 1) != 0)
+			continue;
+		memcpy(to, from, bytes);
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(sequence, memory_order_relaxed) == before)
+			return true;
+	}
+	return false;
+}
+
+static void set_text(char *to, size_t size, const char *text)
+{
+	(void)snprintf(to, size, "%s", text != NULL ? text : "");
+}
+
+/* ---- post */
+
+void scoreboard_post(struct scoreboard *sb, int slot, enum sb_post post, int pid, int64_t spawn)
+{
+	struct slot *s = &sb->slot[slot];
+
+	atomic_store(&s->pid, pid);
+	atomic_store(&s->spawn, spawn);
+	atomic_store(&s->post, (int)post);
+}
+
+void scoreboard_post_why(struct scoreboard *sb, int slot, int64_t restart_at_ms, const char *reason)
+{
+	struct slot *s = &sb->slot[slot];
+
+	atomic_store(&s->restart_at_ms, restart_at_ms);
+	begin_write(&s->reason.sequence);
+	set_text(s->reason.text, sizeof s->reason.text, reason);
+	end_write(&s->reason.sequence);
+}
+
+void scoreboard_bury(struct scoreboard *sb, int slot)
+{
+	struct slot *s = &sb->slot[slot];
+
+	begin_write(&s->texts.sequence);
+	s->texts.token[0] = '\0';
+	s->texts.document[0] = '\0';
+	end_write(&s->texts.sequence);
+	atomic_store(&s->claim, 0);
+	atomic_store(&s->environment, -1);
+	atomic_store(&s->page, 0);
+	atomic_store(&s->pages, 0);
+	atomic_store(&s->alive_ms, 0);
+	atomic_store(&s->lost_claim, 0);
+	atomic_store(&s->valid, 0);
+	atomic_store(&s->state, SB_STARTING);
+	atomic_store(&s->since_ms, clock_boot_ms());
+}
+
+void scoreboard_retire(struct scoreboard *sb, int slot)
+{
+	struct slot *s = &sb->slot[slot];
+
+	scoreboard_bury(sb, slot);
+	for (int i = 0; i < SB_COUNTERS; i++)
+		atomic_fetch_add(&sb->header->retired[i], atomic_exchange(&s->counters[i], 0));
+	scoreboard_post_why(sb, slot, 0, "");
+	scoreboard_post(sb, slot, SB_EMPTY, 0, atomic_load(&s->spawn));
+}
+
+bool scoreboard_obituary_room(const struct scoreboard *sb, int slot)
+{
+	for (int i = 0; i < SB_OBITUARIES; i++)
+		if (atomic_load(&sb->slot[slot].obituaries[i].pending) == 0)
+			return true;
+	return false;
+}
+
+void scoreboard_obituary_add(struct scoreboard *sb, int slot, const struct sb_obituary *words)
+{
+	for (int i = 0; i < SB_OBITUARIES; i++) {
+		struct obituary *o = &sb->slot[slot].obituaries[i];
+
+		if (atomic_load(&o->pending) != 0)
+			continue;
+		o->words = *words;
+		atomic_store_explicit(&o->pending, 1, memory_order_release);
+		return;
+	}
+}
+
+/* ---- own */
+
+void scoreboard_alive(struct scoreboard *sb, int slot)
+{
+	atomic_store_explicit(&sb->slot[slot].alive_ms, clock_boot_ms(), memory_order_relaxed);
+}
+
+void scoreboard_state(struct scoreboard *sb, int slot, enum sb_state state)
+{
+	struct slot *s = &sb->slot[slot];
+
+	if (atomic_load(&s->state) == (int)state)
+		return;
+	atomic_store(&s->since_ms, clock_boot_ms());
+	atomic_store(&s->state, (int)state);
+}
+
+void scoreboard_claim(struct scoreboard *sb, int slot, int environment, int64_t claim, const char *token)
+{
+	struct slot *s = &sb->slot[slot];
+
+	begin_write(&s->texts.sequence);
+	set_text(s->texts.token, sizeof s->texts.token, token);
+	s->texts.document[0] = '\0';
+	end_write(&s->texts.sequence);
+	atomic_store(&s->environment, environment);
+	atomic_store(&s->job_since_ms, clock_boot_ms());
+	atomic_store(&s->page, 0);
+	atomic_store(&s->pages, 0);
+	atomic_store(&s->claim, claim);
+}
+
+void scoreboard_document(struct scoreboard *sb, int slot, const char *id)
+{
+	struct texts *t = &sb->slot[slot].texts;
+
+	begin_write(&t->sequence);
+	set_text(t->document, sizeof t->document, id);
+	end_write(&t->sequence);
+}
+
+void scoreboard_page(struct scoreboard *sb, int slot, int page, int pages)
+{
+	atomic_store(&sb->slot[slot].page, page);
+	atomic_store(&sb->slot[slot].pages, pages);
+}
+
+void scoreboard_count(struct scoreboard *sb, int slot, enum sb_counter counter, uint64_t delta)
+{
+	atomic_fetch_add_explicit(&sb->slot[slot].counters[counter], delta, memory_order_relaxed);
+}
+
+/* ---- mailbox */
+
+static const uint64_t until_mask = (UINT64_C(1) << 44) - 1;
+
+static uint64_t claim_tag(int64_t claim)
+{
+	return ((uint64_t)claim & 0xFFFFF) << 44;
+}
+
+void scoreboard_claim_lost(struct scoreboard *sb, int slot, int64_t claim)
+{
+	atomic_store(&sb->slot[slot].lost_claim, claim);
+	scoreboard_wake(sb, slot);
+}
+
+bool scoreboard_is_lost(const struct scoreboard *sb, int slot, int64_t claim)
+{
+	return claim != 0 && atomic_load(&sb->slot[slot].lost_claim) == claim;
+}
+
+void scoreboard_claim_valid(struct scoreboard *sb, int slot, int64_t claim, int64_t until_boot_ms)
+{
+	atomic_store(&sb->slot[slot].valid, claim_tag(claim) | ((uint64_t)until_boot_ms & until_mask));
+}
+
+int64_t scoreboard_valid_until(const struct scoreboard *sb, int slot, int64_t claim)
+{
+	const uint64_t valid = atomic_load(&sb->slot[slot].valid);
+
+	return (valid & ~until_mask) == claim_tag(claim) ? (int64_t)(valid & until_mask) : 0;
+}
+
+/* ---- obituaries */
+
+bool scoreboard_obituary_get(const struct scoreboard *sb, int slot, int i, struct sb_obituary *out)
+{
+	const struct obituary *o = &sb->slot[slot].obituaries[i];
+
+	if (atomic_load_explicit(&o->pending, memory_order_acquire) == 0)
+		return false;
+	*out = o->words;
+	return true;
+}
+
+void scoreboard_obituary_clear(struct scoreboard *sb, int slot, int i)
+{
+	atomic_store_explicit(&sb->slot[slot].obituaries[i].pending, 0, memory_order_release);
+}
+
+/* ---- environments */
+
+int scoreboard_environment_index(struct scoreboard *sb, const char *name)
+{
+	const int count = atomic_load(&sb->header->environment_count);
+	struct environment *e;
+
+	for (int i = 0; i < count; i++)
+		if (strcmp(sb->header->environments[i].name, name) == 0)
+			return i;
+	if (count == SB_ENVIRONMENTS_MAX)
+		return -1;
+	e = &sb->header->environments[count];
+	set_text(e->name, sizeof e->name, name);
+	e->view = (struct sb_environment_view){.oldest_ready_ms = -1};
+	atomic_store(&sb->header->environment_count, count + 1);
+	return count;
+}
+
+const char *scoreboard_environment_name(const struct scoreboard *sb, int environment)
+{
+	return environment >= 0 && environment < atomic_load(&sb->header->environment_count)
+		? sb->header->environments[environment].name
+		: NULL;
+}
+
+void scoreboard_environment(struct scoreboard *sb, int environment, const struct sb_environment_view *view)
+{
+	struct environment *e = &sb->header->environments[environment];
+
+	begin_write(&e->sequence);
+	e->view = *view;
+	end_write(&e->sequence);
+}
+
+void scoreboard_environment_get(const struct scoreboard *sb, int environment, struct sb_environment_view *out)
+{
+	const struct environment *e = &sb->header->environments[environment];
+
+	if (!read_texts(&e->sequence, out, &e->view, sizeof *out))
+		*out = (struct sb_environment_view){.oldest_ready_ms = -1};
+}
+
+void scoreboard_redis(struct scoreboard *sb, bool up)
+{
+	atomic_store(&sb->header->redis_up, up);
+}
+
+bool scoreboard_redis_up(const struct scoreboard *sb)
+{
+	return atomic_load(&sb->header->redis_up);
+}
+
+void scoreboard_draining(struct scoreboard *sb, bool draining)
+{
+	atomic_store(&sb->header->draining, draining);
+}
+
+bool scoreboard_is_draining(const struct scoreboard *sb)
+{
+	return atomic_load(&sb->header->draining);
+}
+
+/* ---- reading */
+
+bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view *out)
+{
+	const struct slot *s = &sb->slot[slot];
+	struct texts texts = {0};
+	struct reason reason = {0};
+	bool whole;
+
+	whole = read_texts(&s->texts.sequence, texts.token, s->texts.token, sizeof texts.token + sizeof texts.document);
+	whole = read_texts(&s->reason.sequence, reason.text, s->reason.text, sizeof reason.text) && whole;
+	*out = (struct sb_slot_view){
+		.post = (enum sb_post)atomic_load(&s->post),
+		.pid = atomic_load(&s->pid),
+		.spawn = atomic_load(&s->spawn),
+		.restart_at_ms = atomic_load(&s->restart_at_ms),
+		.state = (enum sb_state)atomic_load(&s->state),
+		.since_ms = atomic_load(&s->since_ms),
+		.alive_ms = atomic_load(&s->alive_ms),
+		.environment = atomic_load(&s->environment),
+		.claim = atomic_load(&s->claim),
+		.page = atomic_load(&s->page),
+		.pages = atomic_load(&s->pages),
+		.job_since_ms = atomic_load(&s->job_since_ms),
+	};
+	set_text(out->token, sizeof out->token, whole ? texts.token : "");
+	set_text(out->document, sizeof out->document, whole ? texts.document : "");
+	set_text(out->reason, sizeof out->reason, whole ? reason.text : "");
+	for (int i = 0; i < SB_COUNTERS; i++)
+		out->counters[i] = atomic_load_explicit(&s->counters[i], memory_order_relaxed);
+	return whole;
+}
+
+void scoreboard_mend(struct scoreboard *sb, int slot, struct sb_slot_view *out)
+{
+	struct texts *t = &sb->slot[slot].texts;
+
+	t->token[sizeof t->token - 1] = '\0';
+	t->document[sizeof t->document - 1] = '\0';
+	begin_write(&t->sequence);
+	end_write(&t->sequence);
+	(void)scoreboard_look(sb, slot, out);
+}
+
+void scoreboard_totals(const struct scoreboard *sb, uint64_t totals[SB_COUNTERS])
+{
+	for (int i = 0; i < SB_COUNTERS; i++) {
+		totals[i] = atomic_load(&sb->header->retired[i]);
+		for (int s = 0; s < sb->slots; s++)
+			totals[i] += atomic_load_explicit(&sb->slot[s].counters[i], memory_order_relaxed);
+	}
+}
+
+/* ---- names */
+
+const char *sb_post_name(enum sb_post post)
+{
+	static const char *const names[] = {"empty", "running", "draining", "waiting", "throttled", "held"};
+
+	return (size_t)post < sizeof names / sizeof names[0] ? names[post] : "unknown";
+}
+
+const char *sb_state_name(enum sb_state state)
+{
+	static const char *const names[] = {"starting", "idle", "claiming", "fetching", "reading", "writing", "paused", "ending"};
+
+	return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "unknown";
+}
+
+const char *sb_reach_name(enum sb_reach reach)
+{
+	static const char *const names[] = {"unknown", "up", "down", "not migrated"};
+
+	return (size_t)reach < sizeof names / sizeof names[0] ? names[reach] : "unknown";
+}
+
+const char *sb_counter_name(enum sb_counter counter)
+{
+	static const char *const names[SB_COUNTERS] = {
+		[SB_DOCUMENTS_DONE] = "documents_done",
+		[SB_DOCUMENTS_FAILED] = "documents_failed",
+		[SB_DOCUMENTS_RETRIED] = "documents_retried",
+		[SB_DOCUMENTS_RELEASED] = "documents_released",
+		[SB_CLAIMS_MADE] = "claims_made",
+		[SB_CLAIMS_LOST] = "claims_lost",
+		[SB_CLAIMS_RECLAIMED] = "claims_reclaimed",
+		[SB_PAGES_DONE] = "pages_done",
+		[SB_PAGES_FAILED] = "pages_failed",
+		[SB_PAGES_BLANK] = "pages_blank",
+		[SB_ENGINE_CALLS] = "engine_calls",
+		[SB_ENGINE_FAILURES] = "engine_failures",
+		[SB_TOKENS_INPUT] = "tokens_input",
+		[SB_TOKENS_OUTPUT] = "tokens_output",
+		[SB_TOKENS_THINKING] = "tokens_thinking",
+		[SB_LIMIT_WAIT_MS] = "limit_wait_ms",
+		[SB_RESTARTS] = "restarts",
+	};
+
+	return names[counter];
+}

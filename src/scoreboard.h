@@ -1,0 +1,182 @@
+/*
+ * scoreboard - what every process of this daemon is doing, in memory they share
+ *
+ * A memfd made by the master before the first fork: a header, and one slot for the keeper and each possible worker. A slot has parts
+ * with one writer each:
+ *
+ *     post      the master's:  pid, spawn, state of the slot, why it is throttled
+ *     own       the process':  what it does, its claim, page n of m, counters
+ *     mailbox   the keeper's:  claim lost, claim valid until; each with the claim's number
+ *     obituary  written by the master when a claim holder died, cleared by the keeper once that claim has been dealt with
+ *
+ * Numbers are single-writer atomics, each read by itself. Texts are under a sequence lock; a kill can leave it odd, so readers bound
+ * their retries, and the master makes it even again when it reaps. Nobody acts on a pid, size or offset read from here.
+ * One eventfd a slot wakes its process; they are made before the first fork.
+ *
+ * Ownership  one mapping a daemon; scoreboard_free() unmaps. Views are values.
+ * Processes  as written at each function: M master, K keeper, W the process that owns the slot, any = reading.
+ */
+#ifndef INDEXOCR_SCOREBOARD_H
+#define INDEXOCR_SCOREBOARD_H
+
+#include "err.h"
+#include "job.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	SB_TEXT_BYTES = 160,
+	SB_ENVIRONMENTS_MAX = 16,
+	SB_OBITUARIES = 4, /* a slot */
+	SB_DAEMON_BYTES = 17,
+	SB_KEEPER = 0 /* the keeper's slot; workers follow from 1 */
+};
+
+struct scoreboard;
+
+enum sb_post {
+	SB_EMPTY,     /* no process belongs here */
+	SB_RUNNING,
+	SB_DRAINING,  /* told to finish and go */
+	SB_WAITING,   /* died; will be started again at restart_at */
+	SB_THROTTLED, /* keeps dying */
+	SB_HELD       /* ended with a configuration fault: not before a reload */
+};
+
+enum sb_state { SB_STARTING, SB_IDLE, SB_CLAIMING, SB_FETCHING, SB_READING, SB_WRITING, SB_PAUSED, SB_ENDING };
+
+enum sb_counter {
+	SB_DOCUMENTS_DONE,
+	SB_DOCUMENTS_FAILED,
+	SB_DOCUMENTS_RETRIED,
+	SB_DOCUMENTS_RELEASED,
+	SB_CLAIMS_MADE,
+	SB_CLAIMS_LOST,
+	SB_CLAIMS_RECLAIMED,
+	SB_PAGES_DONE,
+	SB_PAGES_FAILED,
+	SB_PAGES_BLANK,
+	SB_ENGINE_CALLS,
+	SB_ENGINE_FAILURES,
+	SB_TOKENS_INPUT,
+	SB_TOKENS_OUTPUT,
+	SB_TOKENS_THINKING,
+	SB_LIMIT_WAIT_MS,
+	SB_RESTARTS,
+	SB_COUNTERS
+};
+
+struct sb_slot_view {
+	enum sb_post post;
+	int pid;
+	int64_t spawn;
+	int64_t restart_at_ms; /* boot time, while waiting or throttled */
+	char reason[SB_TEXT_BYTES];
+	enum sb_state state;
+	int64_t since_ms; /* boot time at which state was set */
+	int64_t alive_ms; /* boot time of the last turn of its event loop; 0 = none yet */
+	int environment;  /* index; -1 = none */
+	int64_t claim;    /* number of the current claim; 0 = none */
+	char token[CLAIM_TOKEN_BYTES];
+	char document[JOB_ID_BYTES];
+	int page, pages;
+	int64_t job_since_ms;
+	uint64_t counters[SB_COUNTERS];
+};
+
+struct sb_obituary {
+	int environment;
+	bool crashed; /* the document may be the cause: an attempt; else a loss */
+	char prefix[CLAIM_TOKEN_BYTES]; /* "<worker id>/<daemon>/<spawn>/" */
+	char reason[SB_TEXT_BYTES];
+};
+
+enum sb_reach { SB_UNKNOWN, SB_UP, SB_DOWN, SB_NO_MIGRATION };
+
+struct sb_environment_view {
+	enum sb_reach reach;
+	int64_t looked_ms; /* boot time of the last look; 0 = never */
+	int64_t ready, waiting, claimed, foreign, failed;
+	int64_t oldest_ready_ms; /* age at the last look; -1 = none */
+	char oldest_created[40];
+	char error[SB_TEXT_BYTES];
+};
+
+/* slots: keeper + workers. limiter_bytes: a zeroed area for the limiter's shared home. Never fails halfway. (M) */
+int scoreboard_new(struct scoreboard **out, int workers_limit, size_t limiter_bytes, struct err *err);
+void scoreboard_free(struct scoreboard *sb);
+int scoreboard_slots(const struct scoreboard *sb);
+void *scoreboard_limiter(struct scoreboard *sb);
+
+/* The daemon's random id, and that of its predecessor on this host ("" = none known). (set M, get any) */
+void scoreboard_set_daemon(struct scoreboard *sb, const char *daemon, const char *previous);
+const char *scoreboard_daemon(const struct scoreboard *sb);
+const char *scoreboard_previous(const struct scoreboard *sb);
+
+/* ---- waking. (any) */
+int scoreboard_event_fd(const struct scoreboard *sb, int slot);
+void scoreboard_wake(const struct scoreboard *sb, int slot);
+bool scoreboard_woken(const struct scoreboard *sb, int slot); /* clears it, before looking for work; true = it was set */
+/* A child keeps only its own eventfd, and the keeper's; the keeper keeps all. (W) */
+void scoreboard_keep_events(struct scoreboard *sb, int slot);
+
+/* ---- post. (M) */
+void scoreboard_post(struct scoreboard *sb, int slot, enum sb_post post, int pid, int64_t spawn);
+void scoreboard_post_why(struct scoreboard *sb, int slot, int64_t restart_at_ms, const char *reason);
+/* As scoreboard_look(), after its process is dead: a lock that the kill left odd does not matter any more. */
+void scoreboard_mend(struct scoreboard *sb, int slot, struct sb_slot_view *out);
+/* After reaping: makes an odd lock even, folds nothing (counters go on with the next spawn), forgets the claim. */
+void scoreboard_bury(struct scoreboard *sb, int slot);
+/* The slot is no longer used: its counters go into the header, so that totals never fall. */
+void scoreboard_retire(struct scoreboard *sb, int slot);
+/* False = no room: do not start this slot again before the keeper has dealt with the earlier ones. */
+bool scoreboard_obituary_room(const struct scoreboard *sb, int slot);
+void scoreboard_obituary_add(struct scoreboard *sb, int slot, const struct sb_obituary *obituary);
+
+/* ---- own. (W) */
+void scoreboard_alive(struct scoreboard *sb, int slot);
+void scoreboard_state(struct scoreboard *sb, int slot, enum sb_state state);
+/* Before the claim statement is sent: its number and token. 0 and "" when it is over. */
+void scoreboard_claim(struct scoreboard *sb, int slot, int environment, int64_t claim, const char *token);
+void scoreboard_document(struct scoreboard *sb, int slot, const char *id);
+void scoreboard_page(struct scoreboard *sb, int slot, int page, int pages);
+void scoreboard_count(struct scoreboard *sb, int slot, enum sb_counter counter, uint64_t delta);
+
+/* ---- mailbox. (K writes, W reads) */
+void scoreboard_claim_lost(struct scoreboard *sb, int slot, int64_t claim);
+bool scoreboard_is_lost(const struct scoreboard *sb, int slot, int64_t claim);
+void scoreboard_claim_valid(struct scoreboard *sb, int slot, int64_t claim, int64_t until_boot_ms);
+/* 0 where the keeper has not renewed this claim yet. */
+int64_t scoreboard_valid_until(const struct scoreboard *sb, int slot, int64_t claim);
+
+/* ---- obituaries. (K) */
+bool scoreboard_obituary_get(const struct scoreboard *sb, int slot, int i, struct sb_obituary *out);
+void scoreboard_obituary_clear(struct scoreboard *sb, int slot, int i);
+
+/*
+ * ---- environments. The index of a name never changes while the daemon lives, whatever a reload does to their order, so that old and new
+ * children mean the same by it. Adds a name it does not know; -1 = SB_ENVIRONMENTS_MAX names are known already. (M before forking; any for lookup)
+ */
+int scoreboard_environment_index(struct scoreboard *sb, const char *name);
+const char *scoreboard_environment_name(const struct scoreboard *sb, int environment); /* NULL past the last */
+/* What the keeper saw of it (K), and facts for status (M). */
+void scoreboard_environment(struct scoreboard *sb, int environment, const struct sb_environment_view *view);
+void scoreboard_environment_get(const struct scoreboard *sb, int environment, struct sb_environment_view *out);
+void scoreboard_redis(struct scoreboard *sb, bool up);
+bool scoreboard_redis_up(const struct scoreboard *sb);
+void scoreboard_draining(struct scoreboard *sb, bool draining);
+bool scoreboard_is_draining(const struct scoreboard *sb);
+
+/* ---- reading. (any) A consistent copy; false = the texts could not be read whole (numbers are good). */
+bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view *out);
+/* Of all slots and of those retired. */
+void scoreboard_totals(const struct scoreboard *sb, uint64_t totals[SB_COUNTERS]);
+
+const char *sb_post_name(enum sb_post post);
+const char *sb_state_name(enum sb_state state);
+const char *sb_reach_name(enum sb_reach reach);
+const char *sb_counter_name(enum sb_counter counter);
+
+#endif

@@ -1,2 +1,118 @@
-extern int placeholder_status;
-int placeholder_status;
+#include "status.h"
+
+#include "clock.h"
+#include "json.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static cJSON *environment_json(const struct scoreboard *sb, int index, const char *name)
+{
+	cJSON *out = cJSON_CreateObject();
+	struct sb_environment_view v;
+
+	scoreboard_environment_get(sb, index, &v);
+	json_add_text(out, "name", name);
+	json_add_text(out, "database", sb_reach_name(v.reach));
+	if (v.error[0] != '\0')
+		json_add_text(out, "error", v.error);
+	json_add_int(out, "ready", v.ready);
+	json_add_int(out, "waiting", v.waiting);
+	json_add_int(out, "claimed", v.claimed);
+	json_add_int(out, "foreign", v.foreign);
+	json_add_int(out, "failed", v.failed);
+	if (v.oldest_ready_ms >= 0)
+		json_add_int(out, "oldestReadyMs", v.oldest_ready_ms + clock_boot_ms() - v.looked_ms);
+	return out;
+}
+
+static cJSON *environments_json(const struct scoreboard *sb, const struct settings *settings)
+{
+	cJSON *out = cJSON_CreateArray();
+
+	for (int i = 0;; i++) {
+		const char *name = scoreboard_environment_name(sb, i);
+		bool configured = false;
+
+		if (name == NULL)
+			return out;
+		for (size_t e = 0; e < settings->environment_count; e++)
+			configured = configured || strcmp(settings->environments[e].name, name) == 0;
+		if (configured)
+			cJSON_AddItemToArray(out, environment_json(sb, i, name));
+	}
+}
+
+static void add_counters(cJSON *out, const uint64_t counters[SB_COUNTERS])
+{
+	for (int i = 0; i < SB_COUNTERS; i++)
+		json_add_int(out, sb_counter_name((enum sb_counter)i), (int64_t)counters[i]);
+}
+
+static void add_job(cJSON *out, const struct scoreboard *sb, const struct sb_slot_view *v)
+{
+	const char *name = scoreboard_environment_name(sb, v->environment);
+
+	if (v->claim == 0 || v->document[0] == '\0')
+		return;
+	json_add_text(out, "environment", name);
+	json_add_text(out, "document", v->document);
+	json_add_int(out, "page", v->page);
+	json_add_int(out, "pages", v->pages);
+	json_add_int(out, "jobMs", clock_boot_ms() - v->job_since_ms);
+}
+
+static cJSON *process_json(const struct scoreboard *sb, const struct settings *settings, int slot, const struct sb_slot_view *v)
+{
+	cJSON *out = cJSON_CreateObject();
+	char id[SB_TEXT_BYTES];
+
+	(void)snprintf(id, sizeof id, "%s-%d", settings->worker_id, slot);
+	json_add_text(out, "id", slot == SB_KEEPER ? "keeper" : id);
+	json_add_int(out, "slot", slot);
+	json_add_text(out, "post", sb_post_name(v->post));
+	json_add_int(out, "pid", v->pid);
+	json_add_int(out, "spawn", v->spawn);
+	json_add_text(out, "state", sb_state_name(v->state));
+	json_add_int(out, "stateMs", clock_boot_ms() - v->since_ms);
+	json_add_int(out, "aliveMs", v->alive_ms != 0 ? clock_boot_ms() - v->alive_ms : -1);
+	if (v->reason[0] != '\0')
+		json_add_text(out, "reason", v->reason);
+	if (v->post == SB_WAITING || v->post == SB_THROTTLED)
+		json_add_int(out, "restartMs", v->restart_at_ms - clock_boot_ms());
+	add_job(out, sb, v);
+	return out;
+}
+
+cJSON *status_json(const struct scoreboard *sb, const struct settings *settings, int generation, const char *reload_error)
+{
+	cJSON *out = cJSON_CreateObject();
+	cJSON *processes = cJSON_CreateArray();
+	cJSON *warnings = cJSON_CreateArray();
+	cJSON *totals = cJSON_CreateObject();
+	uint64_t counters[SB_COUNTERS];
+	struct sb_slot_view v;
+
+	json_add_text(out, "version", PACKAGE_VERSION);
+	json_add_text(out, "daemon", scoreboard_daemon(sb));
+	json_add_int(out, "pid", getpid());
+	json_add_int(out, "generation", generation);
+	cJSON_AddBoolToObject(out, "draining", scoreboard_is_draining(sb));
+	cJSON_AddBoolToObject(out, "redisUp", scoreboard_redis_up(sb));
+	json_add_text(out, "reloadError", reload_error[0] != '\0' ? reload_error : NULL);
+	cJSON_AddItemToObject(out, "environments", environments_json(sb, settings));
+	for (int i = 0; i < scoreboard_slots(sb); i++) {
+		(void)scoreboard_look(sb, i, &v);
+		if (v.post != SB_EMPTY)
+			cJSON_AddItemToArray(processes, process_json(sb, settings, i, &v));
+	}
+	cJSON_AddItemToObject(out, "processes", processes);
+	scoreboard_totals(sb, counters);
+	add_counters(totals, counters);
+	cJSON_AddItemToObject(out, "totals", totals);
+	for (size_t i = 0; i < settings->warnings.count; i++)
+		cJSON_AddItemToArray(warnings, cJSON_CreateString(settings->warnings.items[i]));
+	cJSON_AddItemToObject(out, "warnings", warnings);
+	return out;
+}

@@ -1,2 +1,436 @@
-extern int placeholder_worker;
-int placeholder_worker;
+#include "worker.h"
+
+#include "clock.h"
+#include "engine.h"
+#include "http.h"
+#include "json.h"
+#include "limiter.h"
+#include "log.h"
+#include "mem.h"
+#include "pipeline.h"
+#include "queue.h"
+#include "retry.h"
+#include "signals.h"
+#include "spool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+	ORPHAN_MS = 60 * 1000,     /* the master is gone: time to finish */
+	KEEPER_SILENT_MS = 15 * 1000,
+	OUTAGE_MS = 1000,
+	OUTAGE_MAX_MS = 30 * 1000,
+	WRITE_RETRY_MS = 1000
+};
+
+/* One environment as this worker sees it. */
+struct source {
+	const struct set_environment *settings;
+	struct queue *queue;
+	int index;         /* in the scoreboard */
+	int64_t closed_ms; /* boot time until which no claim is tried there */
+	int failures;      /* in a row */
+};
+
+struct worker {
+	const struct process *process;
+	const struct settings *settings;
+	struct scoreboard *board;
+	int slot;
+	char id[128];
+	struct http *http;
+	struct pipeline pipeline;
+	struct source *sources; /* owned */
+	size_t source_count;
+	struct source *current; /* whose document is in work; NULL = none */
+	struct job job;
+	int64_t claims; /* number of the last claim */
+	int64_t paused_ms; /* boot time until which nothing is claimed at all: the engine is not usable */
+	bool woken; /* somebody said there is work */
+	bool draining;
+	bool interrupted;
+	int64_t orphaned_ms; /* boot time; 0 = the master lives */
+};
+
+/* ---- what every wait looks at */
+
+static void watch(struct worker *w);
+
+static void notice_lifeline(struct worker *w)
+{
+	struct pollfd fd = {.fd = w->process->lifeline_fd, .events = POLLIN};
+
+	if (w->orphaned_ms == 0 && poll(&fd, 1, 0) == 1) {
+		w->orphaned_ms = clock_boot_ms();
+		w->draining = true;
+		watch(w);
+		log_event(LEVEL_WARN, "worker", NULL, "The master is gone: finishing");
+	}
+	if (w->orphaned_ms != 0 && clock_boot_ms() - w->orphaned_ms > ORPHAN_MS)
+		w->interrupted = true;
+}
+
+static int check(void *arg, struct err *err)
+{
+	struct worker *w = arg;
+
+	scoreboard_alive(w->board, w->slot);
+	w->woken = scoreboard_woken(w->board, w->slot) || w->woken;
+	if (signals_take(SIGUSR1))
+		log_reopen();
+	if (signals_take(SIGTERM))
+		w->draining = true;
+	if (signals_take(SIGQUIT))
+		w->interrupted = true;
+	notice_lifeline(w);
+	if (w->interrupted)
+		return err_set(err, ERR_STOPPED, "stopped", "interrupted");
+	if (w->current != NULL && scoreboard_is_lost(w->board, w->slot, w->job.number))
+		return err_set(err, ERR_LOST, "lost", "the claim was lost");
+	return 0;
+}
+
+static void watch(struct worker *w)
+{
+	struct pollfd fds[2] = {{.fd = scoreboard_event_fd(w->board, w->slot), .events = POLLIN}};
+	size_t count = 1;
+
+	if (w->orphaned_ms == 0) /* at its end it is always readable */
+		fds[count++] = (struct pollfd){.fd = w->process->lifeline_fd, .events = POLLIN};
+	http_watch(w->http, fds, count, check, w);
+}
+
+static void nap(struct worker *w, int64_t ms)
+{
+	struct err err;
+
+	(void)http_wait(w->http, NULL, 0, (int)ms, &err); /* a stop shows in the flags */
+}
+
+static int64_t jitter(int64_t ms)
+{
+	return ms - ms / 4 + random() % (ms / 2 + 1);
+}
+
+/* ---- opening */
+
+static int open_engine(struct worker *w, struct err *err)
+{
+	const struct engine_context context = {w->settings, w->http};
+	struct pipeline *p = &w->pipeline;
+	char scope[160];
+
+	if (p->engine != NULL)
+		return 0;
+	p->type = engine_find(w->settings->engine.use);
+	if (p->type == NULL)
+		return err_set(err, ERR_CONFIG, "engine", "there is no engine \"%s\"", w->settings->engine.use);
+	if (p->type->open(&p->engine, &context, err) != 0)
+		return -1;
+	if (!p->type->metered)
+		return 0;
+	(void)snprintf(scope, sizeof scope, "%s:%s", p->type->name, p->type->model(p->engine));
+	if (limiter_open(&p->limiter, &w->settings->limits, &w->settings->redis, scoreboard_limiter(w->board), scope, err) == 0)
+		return 0;
+	p->type->close(p->engine);
+	p->engine = NULL;
+	return -1;
+}
+
+static int open_sources(struct worker *w, struct err *err)
+{
+	w->source_count = w->settings->environment_count;
+	w->sources = mem_calloc(w->source_count, sizeof *w->sources);
+	for (size_t i = 0; i < w->source_count; i++) {
+		struct source *s = &w->sources[i];
+
+		s->settings = &w->settings->environments[i];
+		s->index = scoreboard_environment_index(w->board, s->settings->name);
+		if (queue_new(&s->queue, s->settings, &w->settings->queue, w->id, err) != 0)
+			return err_prefix(err, "environment %s: ", s->settings->name);
+		queue_watch(s->queue, check, w);
+	}
+	return 0;
+}
+
+static int open_worker(struct worker *w, const struct process *process, struct err *err)
+{
+	static const int caught[] = {SIGTERM, SIGQUIT, SIGUSR1, 0};
+	static const int ignored[] = {SIGINT, SIGHUP, SIGTTIN, SIGTTOU, 0};
+
+	w->process = process;
+	w->settings = process->settings;
+	w->board = process->scoreboard;
+	w->slot = process->slot;
+	(void)snprintf(w->id, sizeof w->id, "%s-%d", w->settings->worker_id, w->slot);
+	log_open(&w->settings->log, w->id, w->id);
+	srandom((unsigned)clock_real_ms() ^ (unsigned)getpid() << 8);
+	signals_catch(caught, ignored, scoreboard_event_fd(w->board, w->slot));
+	w->pipeline.process = process;
+	if (http_new(&w->http, err) != 0)
+		return -1;
+	w->pipeline.http = w->http;
+	watch(w);
+	return open_sources(w, err);
+}
+
+static void close_worker(struct worker *w)
+{
+	if (w->pipeline.engine != NULL)
+		w->pipeline.type->close(w->pipeline.engine);
+	limiter_close(w->pipeline.limiter);
+	for (size_t i = 0; i < w->source_count; i++)
+		queue_free(w->sources[i].queue);
+	free(w->sources);
+	http_free_all(w->http);
+}
+
+/* ---- the document's pages, stored in the queue's database */
+
+static int known_pages(void *arg, const struct job *job, const char *page_key, void (*fn)(void *arg, int page), void *fn_arg,
+	struct err *err)
+{
+	struct worker *w = arg;
+
+	return queue_checkpoints(w->current->queue, job, page_key, fn, fn_arg, err);
+}
+
+static int save_pages(void *arg, const struct job *job, const char *page_key, const char *pages_json, struct err *err)
+{
+	struct worker *w = arg;
+
+	return queue_checkpoint(w->current->queue, w->id, job, page_key, pages_json, err) == 0 ? 0 : -1;
+}
+
+/* ---- settling */
+
+static void count(struct worker *w, enum sb_counter counter)
+{
+	scoreboard_count(w->board, w->slot, counter, 1);
+}
+
+static void log_done(const struct worker *w, const struct pipeline_result *result)
+{
+	cJSON *data = cJSON_CreateObject();
+
+	json_add_int(data, "pages", result->pages);
+	json_add_int(data, "pagesRead", result->pages_read);
+	json_add_int(data, "lines", result->lines);
+	json_add_int(data, "tokens", result->tokens);
+	json_add_int(data, "attempt", w->job.attempt);
+	log_event(LEVEL_SUCCESS, "worker", &(struct log_more){.ms = result->ms, .data = data},
+		"Job completed successfully");
+}
+
+static void log_lost(struct worker *w, const char *what)
+{
+	count(w, SB_CLAIMS_LOST);
+	log_event(LEVEL_WARN, "worker", NULL, "The claim was lost, %s dropped", what);
+}
+
+/* Kept and tried again while the claim stands: expiry alone forfeits nothing, and these pages were paid for. */
+static int write_result(struct worker *w, const struct pipeline_result *result, struct err *err)
+{
+	int rc;
+
+	scoreboard_state(w->board, w->slot, SB_WRITING);
+	while ((rc = queue_complete(w->current->queue, w->id, &w->job, result->page_key, result->envelope,
+			result->last_pages, err)) == -1) {
+		if (err->kind != ERR_TRANSIENT || w->interrupted)
+			return -1;
+		log_event(LEVEL_WARN, "complete", &(struct log_more){.ms = -1, .error = err->text},
+			"The result cannot be written yet");
+		nap(w, jitter(WRITE_RETRY_MS));
+		if (check(w, err) != 0)
+			return err->kind == ERR_LOST ? 1 : -1;
+	}
+	return rc;
+}
+
+static void settle_failure(struct worker *w, const struct err *why)
+{
+	const struct retry_decision d = retry_document(why, w->job.attempt, w->job.max_attempts, &w->settings->queue,
+		(double)random() / ((double)RAND_MAX + 1.0));
+	struct queue *q = w->current->queue;
+	struct err err;
+	int rc;
+
+	if (d.action == RETRY_DROP) {
+		log_lost(w, "the work on it");
+		return;
+	}
+	scoreboard_state(w->board, w->slot, SB_WRITING);
+	if (d.action == RETRY_RELEASE) {
+		w->paused_ms = clock_boot_ms() + d.delay_ms;
+		rc = queue_release(q, w->id, &w->job, &err);
+		count(w, SB_DOCUMENTS_RELEASED);
+	} else {
+		rc = queue_fail(q, w->id, &w->job, d.action == RETRY_AGAIN ? d.delay_ms : -1, why->text, &err);
+		count(w, d.action == RETRY_AGAIN ? SB_DOCUMENTS_RETRIED : SB_DOCUMENTS_FAILED);
+	}
+	if (why->kind == ERR_STOPPED)
+		log_event(LEVEL_INFO, "worker", NULL, "Interrupted, the claim is given back");
+	else
+		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = why->text}, "Job processing failed");
+	if (rc == 1)
+		log_lost(w, "its failure");
+	else if (rc == -1)
+		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err.text},
+			"The failure could not be written; the keeper gives the claim back");
+}
+
+static void process_job(struct worker *w)
+{
+	const struct pipeline_store store = {known_pages, save_pages, w};
+	struct pipeline_result result = {0};
+	struct err err;
+	int rc;
+
+	log_event(LEVEL_INFO, "worker", NULL, "Processing job");
+	if (open_engine(w, &err) != 0 || pipeline_run(&w->pipeline, w->current->settings, &w->job, &store, &result, &err) != 0 ||
+		(rc = write_result(w, &result, &err)) == -1) {
+		settle_failure(w, &err);
+	} else if (rc == 1) {
+		log_lost(w, "the result");
+	} else {
+		count(w, SB_DOCUMENTS_DONE);
+		log_done(w, &result);
+	}
+	pipeline_result_fini(&result);
+}
+
+/* ---- claiming */
+
+/* An environment that cannot be asked is left alone for a while; the others are not slowed by it. */
+static void close_source(struct source *s, const struct err *why)
+{
+	const int64_t pause = retry_backoff_ms(++s->failures, OUTAGE_MS, OUTAGE_MAX_MS, (double)random() / ((double)RAND_MAX + 1.0));
+
+	s->closed_ms = clock_boot_ms() + pause;
+	if (s->failures == 1 && why->kind != ERR_STOPPED)
+		log_event(LEVEL_ERROR, "claim", &(struct log_more){.ms = -1, .error = why->text}, "Cannot claim from %s",
+			s->settings->name);
+}
+
+static int claim(struct worker *w, struct source *s, struct err *err)
+{
+	struct sb_environment_view seen;
+	int rc;
+
+	w->job = (struct job){.environment = s->settings->name, .number = ++w->claims};
+	(void)snprintf(w->job.token, sizeof w->job.token, "%s/%s/%lld/%lld", w->id, scoreboard_daemon(w->board),
+		(long long)w->process->spawn, (long long)w->claims);
+	scoreboard_environment_get(w->board, s->index, &seen);
+	scoreboard_claim(w->board, w->slot, s->index, w->claims, w->job.token);
+	rc = queue_claim(s->queue, w->id, seen.oldest_created, &w->job, err);
+	if (rc == 0) {
+		s->failures = 0;
+		scoreboard_document(w->board, w->slot, w->job.id);
+		count(w, SB_CLAIMS_MADE);
+		scoreboard_wake(w->board, SB_KEEPER); /* which wakes the next sleeper */
+		log_job(s->settings->name, w->job.id);
+		log_event(LEVEL_INFO, "worker", &(struct log_more){.ms = w->job.waited_ms}, "Claimed job");
+		return 0;
+	}
+	scoreboard_claim(w->board, w->slot, -1, 0, "");
+	return rc;
+}
+
+/* True = a document was taken, and settled one way or the other. */
+static bool work_once(struct worker *w)
+{
+	struct err err;
+
+	w->woken = false;
+	scoreboard_state(w->board, w->slot, SB_CLAIMING);
+	for (size_t i = 0; i < w->source_count && !w->draining && !w->interrupted; i++) {
+		struct source *s = &w->sources[i];
+		int rc;
+
+		if (s->closed_ms > clock_boot_ms())
+			continue;
+		rc = claim(w, s, &err);
+		if (rc == -1)
+			close_source(s, &err);
+		if (rc != 0)
+			continue;
+		w->current = s;
+		process_job(w);
+		w->current = NULL;
+		job_fini(&w->job);
+		log_job(NULL, NULL);
+		scoreboard_claim(w->board, w->slot, -1, 0, "");
+		return true;
+	}
+	return false;
+}
+
+/* ---- sleeping */
+
+static bool keeper_is_silent(const struct worker *w)
+{
+	struct sb_slot_view v;
+
+	(void)scoreboard_look(w->board, SB_KEEPER, &v);
+	return clock_boot_ms() - v.alive_ms > KEEPER_SILENT_MS;
+}
+
+/*
+ * The keeper polls for the whole host and wakes us; only where it is silent do we look ourselves.
+ */
+static void sleep_until_woken(struct worker *w)
+{
+	const int64_t until = clock_boot_ms() + jitter(w->settings->queue.poll_interval_ms);
+
+	scoreboard_state(w->board, w->slot, w->paused_ms > clock_boot_ms() ? SB_PAUSED : SB_IDLE);
+	for (size_t i = 0; i < w->source_count; i++)
+		queue_idle(w->sources[i].queue);
+	while (!w->draining && !w->interrupted) {
+		if (w->paused_ms > clock_boot_ms())
+			nap(w, clock_left_ms(w->paused_ms) < 1000 ? clock_left_ms(w->paused_ms) : 1000);
+		else if (w->woken || (clock_boot_ms() >= until && keeper_is_silent(w)))
+			break;
+		else
+			nap(w, 1000);
+	}
+}
+
+/* `indexocrctl read`: one local file, the same way. */
+static int read_one(struct worker *w, const struct one_document *one)
+{
+	struct err err;
+
+	if (open_engine(w, &err) == 0 && spool_run(&w->pipeline, one, &err) == 0)
+		return EX_OK;
+	log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err.text}, "Cannot read %s", one->path);
+	if (err.kind == ERR_CONFIG)
+		return EX_CONFIG;
+	return err.kind == ERR_DOCUMENT || err.kind == ERR_MISSING ? EX_DATAERR : EX_SOFTWARE;
+}
+
+static int worker_main(const struct process *process)
+{
+	struct worker w = {0};
+	struct err err;
+	int status = EX_OK;
+
+	if (open_worker(&w, process, &err) != 0) {
+		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err.text}, "Cannot start");
+		status = err.kind == ERR_CONFIG ? EX_CONFIG : EX_SOFTWARE;
+	} else if (process->one != NULL) {
+		status = read_one(&w, process->one);
+	} else {
+		while (!w.draining && !w.interrupted)
+			if (!work_once(&w))
+				sleep_until_woken(&w);
+	}
+	scoreboard_state(w.board, w.slot, SB_ENDING);
+	close_worker(&w);
+	return status;
+}
+
+const struct role worker_role = {"worker", worker_main};

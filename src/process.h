@@ -1,0 +1,38 @@
+/*
+ * process - what a child of the master is handed when it is born
+ *
+ * Ownership  everything is borrowed from the master's memory as it was at the fork; it lives as long as the child.
+ * Processes  children.
+ */
+#ifndef INDEXOCR_PROCESS_H
+#define INDEXOCR_PROCESS_H
+
+#include "scoreboard.h"
+#include "settings.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* `indexocrctl read`: one local file instead of the queue. */
+struct one_document {
+	const char *path;
+	const char *source; /* as document_source: which prompt */
+	bool text;          /* print the text, not the result document */
+};
+
+struct process {
+	const struct settings *settings;
+	const struct one_document *one; /* NULL = the queue */
+	struct scoreboard *scoreboard;
+	int slot;
+	int64_t spawn;   /* number of this life: 1, 2, ... over the whole daemon */
+	int lifeline_fd; /* readable (end of file) when the master is gone */
+};
+
+/* A role is a name and a main function; its result is the exit status (sysexits). */
+struct role {
+	const char *name;
+	int (*main)(const struct process *process);
+};
+
+#endif
