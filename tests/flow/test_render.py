@@ -743,9 +743,9 @@ def test_a_document_that_kills_every_helper_is_given_up(tmp_path):
     assert len(pages) == 10 and end["code"] == "crashed" and "given up at page 11" in end["text"]
 
 
-def test_a_helper_that_cannot_be_run_is_the_systems_fault(tmp_path):
+def test_a_helper_that_is_not_there_is_the_configurations_fault(tmp_path):
     pages, end = run_client(b"x", tmp_path, str(tmp_path / "none"))
-    assert pages == [] and end["kind"] == "system" and str(tmp_path / "none") in end["text"]
+    assert pages == [] and (end["kind"], end["code"]) == ("config", "helper-missing") and str(tmp_path / "none") in end["text"]
 
 
 @pytest.mark.parametrize("body", [
