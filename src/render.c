@@ -7,6 +7,7 @@
 #include "mem.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -230,7 +231,7 @@ static int take_page(struct render *r, const cJSON *meta, struct page *page, str
 		.ink = ink,
 		.blank = json_bool(meta, "blank", false),
 		.image = r->reader.body};
-	memcpy(page->mime, mime, strlen(mime) + 1); /* those known fit */
+	(void)snprintf(page->mime, sizeof page->mime, "%s", mime);
 	buf_init(&r->reader.body, page->image.max_bytes);
 	r->next = next_wanted(r, r->next + 1);
 	return 1;
