@@ -44,7 +44,7 @@ struct page {
 	int dpi; /* resolution the image was made at or scanned with; 0 = unknown */
 	char mime[32];
 	struct buf image; /* owned */
-	double ink;	  /* share of dark pixels after background normalisation, 0..1 */
+	double ink;       /* share of dark pixels after background normalisation, 0..1 */
 	bool blank;
 	struct err error; /* kind ERR_NONE unless this page could not be rendered */
 };
