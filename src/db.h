@@ -1,17 +1,20 @@
 /*
  * db - one PostgreSQL connection with deadlines of its own; libpq behind it
  *
- * Opened when first used, closed by db_close() or db_idle(), opened again by the next statement.
- * Works behind a transaction pooler: unnamed statements, no session state. Every call ends within
- * its deadline; a statement that passes it costs the connection (the server may still commit it:
- * the caller resolves that by its fence). Only the server's clock counts.
+ * Opened when first used, closed by db_close(), opened again by the next statement. Works behind a
+ * transaction pooler: unnamed statements, no session state. Every call ends within its deadline,
+ * name lookups included; a statement that passes it costs the connection (the server may still
+ * commit it: the caller resolves that by its fence). Only the server's clock counts.
+ *
+ * Of several hosts or addresses each is tried in turn, with its share of the connect timeout.
  *
  * Ownership  the db copies what it needs of the connection string; results are owned by the caller:
- * db_result_free(). Errors     ERR_TRANSIENT "connect", "timeout", "broken" (the connection was
- * lost after the statement was sent: its fate is unknown), SQLSTATE classes 08, 53, 57, 40, 25006
- * likewise with the SQLSTATE as code; ERR_CONFIG with the SQLSTATE for a missing table, column,
- * privilege or a refused login (42, 28, 3D); ERR_BUG otherwise. Texts carry no secrets. Processes
- * worker, keeper, ctl; never across fork.
+ * db_result_free(). Errors     ERR_TRANSIENT "connect", "resolve", "timeout", "broken" (the
+ * connection was lost after the statement was sent: its fate is unknown), SQLSTATE classes 08, 53,
+ * 57, 58, 40, 55 and 25006 likewise with the SQLSTATE as code; ERR_CONFIG with the SQLSTATE for a
+ * missing table, column, privilege or a refused login (42, 28, 3D, 3F, 0A), "conninfo" for a connection
+ * string that cannot be read; ERR_DOCUMENT for more than PostgreSQL can hold (54); ERR_BUG
+ * otherwise. Texts carry no secrets. Processes  worker, keeper, ctl; never across fork.
  */
 #ifndef INDEXOCR_DB_H
 #define INDEXOCR_DB_H
@@ -32,10 +35,16 @@ struct db *db_new(const char *conninfo, const char *application_name, int64_t co
 void db_free(struct db *db);
 void db_close(struct db *db);
 bool db_is_open(const struct db *db);
+/* -1 while closed. */
 int db_fd(const struct db *db);
 int64_t db_last_used_ms(const struct db *db);
+/* How many connections it has opened so far: what was learned on one may not hold on the next. */
+unsigned db_opened(const struct db *db);
+/* The server process that a direct connection reports at its start; 0 while closed. */
+int db_backend_pid(const struct db *db);
 
-/* What a long statement looks at while it waits: -1 with *err cancels and closes. May be NULL. */
+/* What a long wait looks at several times a second: -1 with *err ends it and closes. May be NULL.
+ */
 void db_watch(struct db *db, int (*check)(void *arg, struct err *err), void *arg);
 
 /* One round trip. params are texts, NULL = SQL null. *out may be NULL where nothing comes back. */
@@ -55,12 +64,21 @@ void db_result_free(struct db_result *r);
 int db_notifications(struct db *db, void (*fn)(void *arg, const char *channel, const char *payload),
 	void *arg, struct err *err);
 
+/* Waits until something arrives on the connection or wait_ms have passed. 0, or -1 as db_watch()
+ * says. */
+int db_wait(struct db *db, int64_t wait_ms, struct err *err);
+
+struct db_variable {
+	const char *name;
+	const char *value;
+};
+
 /*
- * Fills psql variables into a statement, as psql does: :"name" an identifier (quoted;
- * "schema.table" becomes two), :'name' a literal, :name raw. Knows strings, quoted identifiers,
- * comments, dollar quotes and `::` casts, and leaves them alone. free() the result. vars is a
- * NULL-terminated list of name, value, name, value. ERR_BUG for a name it does not have.
+ * Fills psql variables into a statement, as psql does: :"name" an identifier (quoted, one name: a
+ * schema is a variable of its own), :'name' a literal, :name raw. Knows strings, quoted
+ * identifiers, comments, dollar quotes and `::` casts, and leaves them alone. free() the result.
+ * vars ends with a name NULL. NULL and ERR_BUG for a name it does not have.
  */
-char *db_fill(const char *sql, const char *const *vars, struct err *err);
+char *db_fill(const char *sql, const struct db_variable *vars, struct err *err);
 
 #endif

@@ -39,26 +39,32 @@ int fd_write_all(int fd, const void *data, size_t len, struct err *err)
 	return 0;
 }
 
+static ssize_t read_retrying(int fd, void *data, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, data, len);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
 static int read_all(int fd, const char *path, struct buf *b, struct err *err)
 {
 	enum { CHUNK_BYTES = 16 * 1024 };
+	char beyond; /* a file of just max_bytes is none too large: only a byte more tells */
 
 	for (;;) {
-		size_t want = b->max_bytes - b->len;
-		char *room;
-		ssize_t n;
+		const size_t left = b->max_bytes - b->len;
+		const size_t want = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+		char *room = buf_reserve(b, want);
+		const ssize_t n = read_retrying(fd, left > 0 ? room : &beyond, left > 0 ? want : 1);
 
-		if (want == 0)
-			return err_set(err, ERR_SYSTEM, "too-large", "%s is larger than %zu bytes",
-				path, b->max_bytes);
-		if (want > CHUNK_BYTES)
-			want = CHUNK_BYTES;
-		room = buf_reserve(b, want);
-		n = room != NULL ? read(fd, room, want) : 0;
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
 			return err_errno(err, ERR_SYSTEM, "cannot read %s", path);
+		if (n > 0 && left == 0)
+			return err_set(err, ERR_SYSTEM, "too-large", "%s is larger than %zu bytes",
+				path, b->max_bytes);
 		if (n == 0)
 			return 0;
 		b->len += (size_t)n;

@@ -7,7 +7,8 @@
  * and says whether to go on; so every stage that waits obeys stop, lost claims and time limits
  * without knowing of them.
  *
- * Protocols http and https only; redirects are not followed; TLS is verified; no proxy but the
+ * Protocols http and https only; redirects are not followed; TLS is verified
+ * (against SSL_CERT_FILE where that is set, else the system's authorities); no proxy but the
  * environment's; NOSIGNAL; an own User-Agent "indexocr/<version>"; `Expect:` is suppressed. Name
  * lookups are bounded by the connect timeout.
  *

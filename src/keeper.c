@@ -92,6 +92,14 @@ static void note_success(struct keeper *k, struct ward *w)
 	(void)k;
 }
 
+/* Rows became ready: somebody shall look, and the bound below which nothing stood no longer holds. */
+static void became_ready(struct keeper *k, struct ward *w)
+{
+	k->wake_owed = true;
+	w->view.oldest_created[0] = '\0';
+	publish(k, w);
+}
+
 /* ---- leases */
 
 struct lease_owner {
@@ -154,14 +162,14 @@ static int renew(struct keeper *k, struct ward *w, struct err *err)
 
 /* ---- reclaim */
 
-static void note_reclaimed(struct keeper *k, const struct ward *w, int count, const char *whose)
+static void note_reclaimed(struct keeper *k, struct ward *w, int count, const char *whose)
 {
 	if (count == 0)
 		return;
 	scoreboard_count(k->board, SB_KEEPER, SB_CLAIMS_RECLAIMED, (uint64_t)count);
 	log_event(LEVEL_WARN, "keeper", NULL, "Gave back %d claim%s of %s in %s", count, count == 1 ? "" : "s", whose,
 		w->settings->name);
-	k->wake_owed = true;
+	became_ready(k, w);
 }
 
 static int settle_obituaries(struct keeper *k, struct ward *w, struct err *err)
@@ -227,7 +235,7 @@ static int promote(struct keeper *k, struct ward *w, struct err *err)
 	if (queue_promote(w->queue, &count, &next_ms, err) != 0)
 		return -1;
 	if (count > 0)
-		k->wake_owed = true;
+		became_ready(k, w);
 	w->promote_ms = clock_boot_ms() +
 		(next_ms >= 0 && next_ms < k->settings->queue.poll_interval_ms ? next_ms : k->settings->queue.poll_interval_ms);
 	return 0;
@@ -280,11 +288,8 @@ static void take_notifications(struct keeper *k, struct ward *w)
 	if (!w->listening)
 		return;
 	rc = queue_notified(w->queue, &err);
-	if (rc == 1) {
-		k->wake_owed = true;
-		w->view.oldest_created[0] = '\0'; /* the new row may be older than the bound */
-		publish(k, w);
-	}
+	if (rc == 1)
+		became_ready(k, w);
 	if (rc == -1) {
 		w->listening = false;
 		w->listen_ms = 0;

@@ -96,6 +96,10 @@ int queue_reclaim_prefix(struct queue *q, const char *prefix, bool crashed, cons
 int queue_reclaim_expired(struct queue *q, const char *own_daemon, int *count, struct err *err);
 /* Claims whose token carries this daemon id: losses (this host's previous daemon). */
 int queue_reclaim_daemon(struct queue *q, const char *daemon, int *count, struct err *err);
+/* Every claim of this daemon as it stands in the database: calls fn for each id and token (borrowed).
+ * What the keeper compares with the claims it knows. */
+int queue_claims(struct queue *q, const char *daemon,
+	void (*fn)(void *arg, const char *id, const char *token), void *arg, struct err *err);
 /* Rows whose ocr_not_before has passed become ready; *next_ms = until the next one, -1 = none
  * waits. */
 int queue_promote(struct queue *q, int *count, int64_t *next_ms, struct err *err);
@@ -108,12 +112,19 @@ struct queue_depth {
 };
 int queue_depth(struct queue *q, struct queue_depth *out, struct err *err);
 
-/* LISTEN on its own connection (listen_database) and the proof that it delivers; fn is called once
- * for each burst. */
+/*
+ * LISTEN on its own connection (listen_database), proved by a NOTIFY through the other one. 0: it
+ * delivers; 1: it is accepted and delivers nothing (a transaction pooler): poll, and try again in a
+ * while; -1: failed. May wait 3 s for the proof.
+ */
 int queue_listen(struct queue *q, struct err *err);
+/* -1 while not listening. */
 int queue_listen_fd(const struct queue *q);
-/* 1: something became ready since the last call; 0: nothing; -1: connection lost, call
- * queue_listen() again. */
+/* Once a minute: sends the next proof and looks for the last one. 0 fine; 1: nothing is delivered
+ * any more; -1 lost; on both, call queue_listen() again. */
+int queue_listen_prove(struct queue *q, struct err *err);
+/* 1: something became ready since the last call (once for each burst); 0: nothing; -1: connection
+ * lost, call queue_listen() again. */
 int queue_notified(struct queue *q, struct err *err);
 
 /* Operators: a new row; its id is written to id. */
@@ -134,7 +145,8 @@ int queue_show(struct queue *q, const char *id, char **json, struct err *err);
 /*
  * Adds what is missing (CONTRACTS 1, Migration). notify = false leaves the triggers out. say is
  * called with each statement before it is run, or with all of them instead of running when
- * print_only.
+ * print_only. The database must be reached directly or through a session pooler (ERR_CONFIG
+ * "pooler").
  */
 int queue_migrate(struct queue *q, bool notify, bool print_only,
 	void (*say)(void *arg, const char *sql), void *arg, struct err *err);

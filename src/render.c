@@ -1,2 +1,516 @@
-extern int placeholder_render;
-int placeholder_render;
+#include "render.h"
+
+#include "clock.h"
+#include "fdio.h"
+#include "frame.h"
+#include "json.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	RESTARTS_MAX = 10, /* a document that takes more is given up */
+	SIDE_MAX = 65535,
+	DPI_MAX = 99999,
+	SKIP_TEXT_MAX_BYTES = 1 << 20,
+};
+
+/*
+ * While the helper runs, pid and fd are its own; both are none between the loss of a page and the
+ * next call, and at the end. next is the page that the helper has to send next.
+ */
+struct render {
+	const struct set_render *settings; /* borrowed, as all up to skip */
+	const char *helper_path;
+	const char *format;
+	const bool *skip;
+	int skip_count;
+	int document_fd;
+	pid_t pid;
+	int fd;
+	struct frame_reader reader;
+	int pages;
+	int next;
+	int restarts;
+	int64_t deadline_ms;
+};
+
+void page_fini(struct page *page)
+{
+	buf_fini(&page->image);
+	*page = (struct page){0};
+}
+
+/* ---- the helper ---- */
+
+static bool is_wanted(const struct render *r, int page)
+{
+	return r->skip == NULL || page >= r->skip_count || !r->skip[page];
+}
+
+static int next_wanted(const struct render *r, int page)
+{
+	while (page <= r->pages && !is_wanted(r, page))
+		page++;
+	return page;
+}
+
+/* What one page's image may take: no format needs more than four bytes a pixel, nearly. */
+static int64_t page_max_bytes(const struct set_render *s)
+{
+	const int64_t square = (int64_t)s->max_edge * s->max_edge;
+
+	return (square < s->max_pixels ? square : s->max_pixels) * 4 + 65536;
+}
+
+/* "2,5-9"; "" for none. */
+static int skip_text(const struct render *r, struct buf *text, struct err *err)
+{
+	for (int from = 1; from < r->skip_count; from++) {
+		int to = from;
+
+		if (is_wanted(r, from))
+			continue;
+		while (to + 1 < r->skip_count && !is_wanted(r, to + 1))
+			to++;
+		if (buf_addf(text, "%s%d-%d", text->len > 0 ? "," : "", from, to) != 0)
+			return err_set(err, ERR_BUG, "skip", "too many pages to skip");
+		from = to;
+	}
+	return 0;
+}
+
+/* Name and value pairs; a helper's whole command line. */
+enum { ARGUMENTS_MAX = 32 };
+struct arguments {
+	char *items[ARGUMENTS_MAX + 1]; /* owned; the last is NULL */
+	size_t count;
+};
+
+static void add_text(struct arguments *a, const char *name, const char *value)
+{
+	a->items[a->count++] = mem_strdup(name);
+	a->items[a->count++] = mem_strdup(value);
+}
+
+static void add_number(struct arguments *a, const char *name, int64_t value)
+{
+	a->items[a->count++] = mem_strdup(name);
+	a->items[a->count++] = mem_printf("%lld", (long long)value);
+}
+
+static void arguments_fini(struct arguments *a)
+{
+	for (size_t i = 0; i < a->count; i++)
+		free(a->items[i]);
+}
+
+static int arguments_init(struct arguments *a, const struct render *r, struct err *err)
+{
+	const struct set_render *s = r->settings;
+	struct buf skip;
+	int rc;
+
+	*a = (struct arguments){0};
+	buf_init(&skip, SKIP_TEXT_MAX_BYTES);
+	rc = skip_text(r, &skip, err);
+	a->items[a->count++] = mem_strdup("indexocr-render");
+	add_number(a, "--dpi", s->dpi);
+	add_number(a, "--max-edge", s->max_edge);
+	add_number(a, "--max-pixels", s->max_pixels);
+	add_number(a, "--max-pages", s->max_pages);
+	add_number(a, "--quality", s->quality);
+	add_text(a, "--format", r->format);
+	add_number(a, "--first", r->next);
+	add_text(a, "--skip", buf_text(&skip));
+	add_number(a, "--memory-limit", s->memory_limit_bytes);
+	add_number(a, "--cpu-limit", s->page_timeout_ms / 1000 + 1);
+	add_number(a, "--page-bytes", page_max_bytes(s));
+	buf_fini(&skip);
+	return rc;
+}
+
+/* Only the document and the pipe, no signal of ours, nothing of our environment. */
+static int spawn(struct render *r, int to_us, char **argv, struct err *err)
+{
+	static const char *const environment[] = {"LC_ALL=C", "OMP_THREAD_LIMIT=1", NULL};
+	char *env[] = {mem_strdup(environment[0]), mem_strdup(environment[1]), NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t signals;
+	int rc;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, r->document_fd, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, to_us, STDOUT_FILENO);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	sigemptyset(&signals);
+	posix_spawnattr_setsigmask(&attributes, &signals);
+	sigfillset(&signals);
+	posix_spawnattr_setsigdefault(&attributes, &signals);
+	rc = posix_spawn(&r->pid, r->helper_path, &actions, &attributes, argv, env);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	free(env[0]);
+	free(env[1]);
+	if (rc == 0)
+		return 0;
+	r->pid = 0;
+	errno = rc;
+	return err_errno(err, ERR_SYSTEM, "cannot start the renderer %s", r->helper_path);
+}
+
+static void touch(struct render *r)
+{
+	r->deadline_ms = clock_boot_ms() + r->settings->page_timeout_ms;
+}
+
+static int start(struct render *r, struct err *err)
+{
+	struct arguments arguments;
+	int ends[2] = {-1, -1};
+	int rc = arguments_init(&arguments, r, err);
+
+	if (rc == 0 && pipe2(ends, O_CLOEXEC) != 0)
+		rc = err_errno(err, ERR_SYSTEM, "cannot make a pipe for the renderer");
+	if (rc == 0 && (rc = fd_set_nonblocking(ends[0], err)) == 0)
+		rc = spawn(r, ends[1], arguments.items, err);
+	arguments_fini(&arguments);
+	fd_close(&ends[1]);
+	if (rc != 0) {
+		fd_close(&ends[0]);
+		return -1;
+	}
+	r->fd = ends[0];
+	frame_reader_init(&r->reader, (size_t)page_max_bytes(r->settings));
+	touch(r);
+	return 0;
+}
+
+/* Ends the helper whatever it is doing; its status as waitpid() gives it. */
+static int stop(struct render *r)
+{
+	int status = 0;
+
+	if (r->pid <= 0)
+		return 0;
+	fd_close(&r->fd);
+	frame_reader_fini(&r->reader);
+	(void)kill(r->pid, SIGKILL);
+	while (waitpid(r->pid, &status, 0) == -1 && errno == EINTR)
+		;
+	r->pid = 0;
+	return status;
+}
+
+/*
+ * As stop(), for a helper that closed its pipe: it is about to end by itself, and how it ends is
+ * what we want to know. One that does not is killed.
+ */
+static int stop_gently(struct render *r)
+{
+	const struct timespec moment = {.tv_nsec = 1000 * 1000};
+	int status = 0;
+
+	for (int ms = 0; ms < 1000 && r->pid > 0; ms++) {
+		const pid_t ended = waitpid(r->pid, &status, WNOHANG);
+
+		if (ended == r->pid) {
+			r->pid = 0;
+			fd_close(&r->fd);
+			frame_reader_fini(&r->reader);
+			return status;
+		}
+		(void)nanosleep(&moment, NULL);
+	}
+	return stop(r);
+}
+
+/* ---- frames ---- */
+
+static int nonsense(struct err *err, const char *what)
+{
+	return err_set(err, ERR_BUG, "frame", "the renderer sent nonsense: %s", what);
+}
+
+static int take_document(struct render *r, const cJSON *meta, struct err *err)
+{
+	const int64_t pages = json_int(meta, "pages", 0);
+
+	if (pages < 1 || pages > r->settings->max_pages)
+		return nonsense(err, "a number of pages out of bounds");
+	if (r->pages != 0 && r->pages != pages)
+		return nonsense(err, "another number of pages than before");
+	r->pages = (int)pages;
+	r->next = next_wanted(r, r->next);
+	return 0;
+}
+
+static int check_number(const struct render *r, const cJSON *meta, struct err *err)
+{
+	if (r->pages == 0 || r->next > r->pages || json_int(meta, "page", 0) != r->next)
+		return nonsense(err, "a page out of order");
+	return 0;
+}
+
+static bool is_known_mime(const char *mime)
+{
+	static const char *const known[] = {"image/jpeg", "image/png", "image/x-portable-graymap",
+		"image/x-portable-bitmap", "image/x-portable-pixmap"};
+
+	for (size_t i = 0; mime != NULL && i < sizeof known / sizeof *known; i++)
+		if (strcmp(mime, known[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_within(int64_t value, int64_t low, int64_t high)
+{
+	return value >= low && value <= high;
+}
+
+/* The image moves from the reader to the page. */
+static int take_page(struct render *r, const cJSON *meta, struct page *page, struct err *err)
+{
+	const int edge_max = r->settings->max_edge < SIDE_MAX ? r->settings->max_edge : SIDE_MAX;
+	const int64_t width = json_int(meta, "width", 0);
+	const int64_t height = json_int(meta, "height", 0);
+	const int64_t dpi = json_int(meta, "dpi", -1);
+	const double ink = json_double(meta, "ink", -1);
+	const char *mime = json_text(meta, "mime");
+
+	if (check_number(r, meta, err) != 0)
+		return -1;
+	if (!is_within(width, 1, edge_max) || !is_within(height, 1, edge_max) ||
+		!is_within(dpi, 0, DPI_MAX) || !(ink >= 0 && ink <= 1) || !is_known_mime(mime) ||
+		r->reader.body.len == 0)
+		return nonsense(err, "a page with impossible values");
+	*page = (struct page){.number = r->next,
+		.width = (int)width,
+		.height = (int)height,
+		.dpi = (int)dpi,
+		.ink = ink,
+		.blank = json_bool(meta, "blank", false),
+		.image = r->reader.body};
+	(void)snprintf(page->mime, sizeof page->mime, "%s", mime);
+	buf_init(&r->reader.body, page->image.max_bytes);
+	r->next = next_wanted(r, r->next + 1);
+	return 1;
+}
+
+static void fault_of(const cJSON *meta, struct err *fault)
+{
+	const char *code = json_text(meta, "code");
+	const char *message = json_text(meta, "message");
+
+	err_set(fault, ERR_DOCUMENT, code != NULL ? code : "damaged", "%s",
+		message != NULL ? message : "it cannot be rendered");
+}
+
+static int take_page_error(struct render *r, const cJSON *meta, struct page *page, struct err *err)
+{
+	if (check_number(r, meta, err) != 0)
+		return -1;
+	*page = (struct page){.number = r->next};
+	fault_of(meta, &page->error);
+	r->next = next_wanted(r, r->next + 1);
+	return 1;
+}
+
+static int take_end(struct render *r, struct err *err)
+{
+	if (r->pages == 0 || r->next <= r->pages)
+		return nonsense(err, "an end before the last page");
+	(void)stop(r);
+	return 2;
+}
+
+/* 0: nothing for the caller in it; else as render_next(). */
+static int take_frame(struct render *r, struct page *page, struct err *err)
+{
+	cJSON *meta = json_parse(buf_text(&r->reader.meta), r->reader.meta.len);
+	const char *type = meta != NULL ? json_text(meta, "type") : NULL;
+	int rc;
+
+	if (type == NULL)
+		rc = nonsense(err, "a message without a type");
+	else if (strcmp(type, "document") == 0)
+		rc = take_document(r, meta, err);
+	else if (strcmp(type, "page") == 0)
+		rc = take_page(r, meta, page, err);
+	else if (strcmp(type, "page_error") == 0)
+		rc = take_page_error(r, meta, page, err);
+	else if (strcmp(type, "end") == 0)
+		rc = take_end(r, err);
+	else if (strcmp(type, "error") == 0)
+		rc = (fault_of(meta, err), -1);
+	else
+		rc = nonsense(err, "a message of unknown type");
+	cJSON_Delete(meta);
+	return rc;
+}
+
+/* ---- losses ---- */
+
+static void timed_out(const struct render *r, struct err *fault)
+{
+	err_set(fault, ERR_DOCUMENT, "timeout",
+		"%s took longer than %lld seconds to render (render.page_timeout)",
+		r->pages > 0 ? "the page" : "the PDF",
+		(long long)r->settings->page_timeout_ms / 1000);
+}
+
+/* Why a helper ended that should not have. */
+static void explain_end(int status, struct err *fault)
+{
+	const int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+	if (sig == SIGKILL || sig == SIGTERM)
+		err_set(fault, ERR_TRANSIENT, "killed",
+			"the renderer was killed from outside (SIG%s)", sigabbrev_np(sig));
+	else if (sig == SIGXCPU)
+		err_set(fault, ERR_DOCUMENT, "timeout", "rendering took too much processor time");
+	else if (sig != 0)
+		err_set(fault, ERR_DOCUMENT, "crashed", "it made the renderer crash (SIG%s)",
+			sigabbrev_np(sig) != NULL ? sigabbrev_np(sig) : "?");
+	else if (WEXITSTATUS(status) == EX_OSERR || WEXITSTATUS(status) == EX_USAGE)
+		err_set(fault, ERR_SYSTEM, "renderer", "the renderer could not work: exit code %d",
+			WEXITSTATUS(status));
+	else
+		err_set(fault, ERR_DOCUMENT, "crashed",
+			"it made the renderer give up: exit code %d", WEXITSTATUS(status));
+}
+
+/* The page in work is lost with the helper: it becomes an error; the next call starts behind it. */
+static int lose_page(struct render *r, const struct err *fault, struct page *page, struct err *err)
+{
+	if (r->pages == 0 || r->next > r->pages || fault->kind == ERR_SYSTEM) {
+		*err = *fault;
+		return -1;
+	}
+	if (r->restarts >= RESTARTS_MAX) {
+		*err = *fault;
+		return err_prefix(err,
+			"given up at page %d, after %d pages that failed so: ", r->next,
+			r->restarts);
+	}
+	*page = (struct page){.number = r->next, .error = *fault};
+	r->next = next_wanted(r, r->next + 1);
+	return 1;
+}
+
+/* Has anything of the next frame come? */
+static size_t bytes_of(const struct frame_reader *reader)
+{
+	return reader->head_len + reader->meta.len + reader->body.len;
+}
+
+/* 0: nothing more to read now; else as take_frame(), or -1 with the reader's error in *fault. */
+static int read_frame(struct render *r, struct err *fault)
+{
+	const size_t before = bytes_of(&r->reader);
+	const int rc = frame_read(&r->reader, r->fd, fault);
+
+	/* A helper that is sending has done its work: the time of a page is that of rendering it. */
+	if (rc == 1 || bytes_of(&r->reader) != before)
+		touch(r);
+	return rc;
+}
+
+static int restart(struct render *r, struct err *err)
+{
+	r->restarts++;
+	return start(r, err);
+}
+
+int render_next(struct render *r, struct page *page, struct err *err)
+{
+	struct err fault;
+	int rc;
+
+	if (r->pid <= 0 && r->pages > 0 && r->next > r->pages)
+		return 2;
+	if (r->pid <= 0 && restart(r, err) != 0)
+		return -1;
+	do {
+		rc = read_frame(r, &fault);
+		if (rc == 1)
+			rc = take_frame(r, page, err);
+		else if (rc == -1 && fault.kind == ERR_SYSTEM) {
+			explain_end(stop_gently(r), &fault);
+			return lose_page(r, &fault, page, err);
+		} else if (rc == -1) {
+			*err = fault;
+		} else if (clock_boot_ms() >= r->deadline_ms) {
+			(void)stop(r);
+			timed_out(r, &fault);
+			return lose_page(r, &fault, page, err);
+		} else {
+			return 0;
+		}
+	} while (rc == 0);
+	return rc;
+}
+
+/* ---- the rest ---- */
+
+int render_open(struct render **out, const struct set_render *settings, const char *helper_path,
+	int document_fd, const char *format, const bool *skip, int skip_count, struct err *err)
+{
+	struct render *r = mem_calloc(1, sizeof *r);
+
+	*r = (struct render){.settings = settings,
+		.helper_path = helper_path,
+		.format = format,
+		.skip = skip,
+		.skip_count = skip != NULL ? skip_count : 0,
+		.document_fd = document_fd,
+		.fd = -1,
+		.next = 1};
+	if (start(r, err) != 0) {
+		render_close(r);
+		*out = NULL;
+		return -1;
+	}
+	*out = r;
+	return 0;
+}
+
+int render_fd(const struct render *r)
+{
+	return r->fd;
+}
+
+int64_t render_deadline_ms(const struct render *r)
+{
+	return r->pid > 0 ? r->deadline_ms : 0;
+}
+
+int render_page_count(const struct render *r)
+{
+	return r->pages;
+}
+
+int render_pid(const struct render *r)
+{
+	return r->pid;
+}
+
+void render_close(struct render *r)
+{
+	if (r == NULL)
+		return;
+	(void)stop(r);
+	free(r);
+}

@@ -158,7 +158,7 @@ static int check_warnings(const cJSON *warnings, struct err *err)
 	return 0;
 }
 
-static int check_values(const cJSON *body, size_t *bytes, struct err *err)
+static int check_values(const cJSON *body, size_t bytes, struct err *err)
 {
 	const cJSON *text = result_member(body, "text");
 	const cJSON *detected = result_member(body, "detected");
@@ -170,7 +170,7 @@ static int check_values(const cJSON *body, size_t *bytes, struct err *err)
 		return bad(err, "a count of lines that is no count");
 	if (rotation != NULL && !result_is_whole(rotation, -360, 360))
 		return bad(err, "a rotation that is no number of degrees");
-	if (*bytes > RESULT_PAGE_BYTES_MAX)
+	if (bytes > RESULT_PAGE_BYTES_MAX)
 		return bad(err, "more text than a page can hold");
 	return 0;
 }
@@ -192,7 +192,7 @@ int result_check(const cJSON *body, struct err *err)
 		check_confidence(result_member(body, "confidence"), err) != 0 ||
 		check_struck(result_member(body, "struck"), err) != 0 ||
 		check_warnings(result_member(body, "warnings"), err) != 0 ||
-		check_values(body, &bytes, err) != 0)
+		check_values(body, bytes, err) != 0)
 		return -1;
 	return 0;
 }

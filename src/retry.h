@@ -27,8 +27,11 @@ enum retry_action {
 struct retry_decision {
 	enum retry_action action;
 	int64_t delay_ms;
-	bool counts;	/* page: does this try count against page_tries (a 429 does not) */
+	bool counts;    /* page: does this try count against page_tries (a 429 does not) */
 	bool pause_all; /* page: everybody who uses this quota waits delay_ms */
+	/* page, given up: only for now, so the document's attempt ends with this error, whatever
+	 * incomplete_pages says; false = the page is marked incomplete for good. */
+	bool fails_attempt;
 };
 
 /* random is in [0, 1): full jitter. tries: calls made so far for this page, this one included. */

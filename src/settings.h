@@ -78,21 +78,21 @@ struct set_engine {
 };
 
 struct set_gemini {
-	char *api_key; /* secret */
+	char *api_key; /* secret; NULL only where another engine is used */
 	char *model;
 	struct set_list fallback_models;
 	char *base_url;
 	int max_output_tokens;
 	/* Sent only when set: an unknown field is a hard 400. NULL, NaN, INT_MIN, -1 = not set. */
-	char *thinking_level;
-	char *media_resolution;
+	char *thinking_level; /* "minimal", "low", "medium", "high", "xhigh"; never with a budget */
+	char *media_resolution; /* "low", "medium", "high": MEDIA_RESOLUTION_LOW, ... */
 	double temperature;
 	int thinking_budget;
-	int store;
+	int store; /* 0, 1 */
 };
 
 struct set_openai {
-	char *api_key; /* secret; "" = none */
+	char *api_key; /* secret; NULL = none */
 	char *model;
 	char *base_url;
 	int max_output_tokens;
@@ -137,6 +137,7 @@ struct set_supervise {
 	int64_t drain_timeout_ms;
 	int64_t job_timeout_ms;
 	int64_t hang_timeout_ms;
+	int64_t keeper_timeout_ms; /* the keeper's watchdog: always under a quarter of the lease */
 	int64_t restart_backoff_ms, restart_backoff_max_ms;
 };
 
@@ -152,7 +153,7 @@ struct set_log {
 struct set_status {
 	char *socket;
 	char *listen; /* "" = no web process */
-	char *token_file;
+	char *token_file; /* NULL = none */
 };
 
 struct settings {

@@ -1,4 +1,164 @@
+/* log: whole lines, no secrets, whatever is thrown at it. */
+#include "log.h"
+
+#include "fdio.h"
+#include "json.h"
+#include "mem.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct place {
+	char directory[64];
+	char path[96];
+};
+
+static int open_place(void **state)
+{
+	struct place *p = mem_calloc(1, sizeof *p);
+	struct set_log settings = {.level = LEVEL_INFO, .to_stderr = LOG_STDERR_NONE};
+
+	(void)snprintf(p->directory, sizeof p->directory, "/tmp/t_log.XXXXXX");
+	if (mkdtemp(p->directory) == NULL)
+		return -1;
+	(void)snprintf(p->path, sizeof p->path, "%s/w-1.ndjson", p->directory);
+	settings.directory = p->directory;
+	log_open(&settings, "w-1", "w-1");
+	*state = p;
+	return 0;
+}
+
+static int remove_place(void **state)
+{
+	struct place *p = *state;
+
+	(void)unlink(p->path);
+	(void)rmdir(p->directory);
+	free(p);
+	return 0;
+}
+
+/* Every line of the file, parsed; fails where one is no JSON. */
+static int lines(const struct place *p, cJSON **out, int max)
+{
+	struct buf text;
+	struct err err;
+	int n = 0;
+	char *line, *save = NULL;
+
+	buf_init(&text, 32 << 20);
+	assert_int_equal(fd_read_file(p->path, &text, &err), 0);
+	for (line = strtok_r(text.data, "\n", &save); line != NULL && n < max; line = strtok_r(NULL, "\n", &save)) {
+		out[n] = json_parse(line, strlen(line));
+		assert_non_null(out[n]);
+		n++;
+	}
+	buf_fini(&text);
+	return n;
+}
+
+static void a_line_has_the_contract_s_fields(void **state)
+{
+	cJSON *line[2];
+	cJSON *data = cJSON_CreateObject();
+
+	json_add_int(data, "pages", 3);
+	log_job("prod", "4711");
+	log_event(LEVEL_SUCCESS, "worker", &(struct log_more){.page = 2, .ms = 17, .error = "none", .data = data},
+		"Job completed successfully");
+	assert_int_equal(lines(*state, line, 2), 1);
+	assert_string_equal(json_text(line[0], "level"), "success");
+	assert_string_equal(json_text(line[0], "stage"), "worker");
+	assert_string_equal(json_text(line[0], "message"), "Job completed successfully");
+	assert_string_equal(json_text(line[0], "worker"), "w-1");
+	assert_string_equal(json_text(line[0], "environment"), "prod");
+	assert_string_equal(json_text(line[0], "job"), "4711");
+	assert_int_equal(json_int(line[0], "page", 0), 2);
+	assert_int_equal(json_int(line[0], "ms", 0), 17);
+	assert_string_equal(json_text(line[0], "error"), "none");
+	assert_int_equal(json_int(line[0], "data.pages", 0), 3);
+	assert_int_equal(strlen(json_text(line[0], "ts")), 24);
+	cJSON_Delete(line[0]);
+}
+
+static void secrets_and_broken_text_do_not_get_out(void **state)
+{
+	cJSON *line[2];
+
+	log_secret("s3cret-key");
+	log_event(LEVEL_ERROR, "fetch", &(struct log_more){.ms = -1, .error = "key s3cret-key \xff\xfe \"quoted\"\nnext"},
+		"with s3cret-key inside");
+	assert_int_equal(lines(*state, line, 2), 1);
+	assert_null(strstr(json_text(line[0], "error"), "s3cret"));
+	assert_null(strstr(json_text(line[0], "message"), "s3cret"));
+	assert_non_null(strstr(json_text(line[0], "error"), "\"quoted\""));
+	cJSON_Delete(line[0]);
+}
+
+static void what_is_below_the_level_is_not_written(void **state)
+{
+	cJSON *line[2];
+
+	log_event(LEVEL_DEBUG, "worker", NULL, "not seen");
+	log_event(LEVEL_INFO, "worker", NULL, "seen");
+	assert_int_equal(lines(*state, line, 2), 1);
+	assert_string_equal(json_text(line[0], "message"), "seen");
+	cJSON_Delete(line[0]);
+}
+
+static void many_writers_never_mix_their_lines(void **state)
+{
+	enum { WRITERS = 20, LINES = 100 };
+	static cJSON *line[WRITERS * LINES + 1];
+	int status, n;
+
+	for (int w = 0; w < WRITERS; w++)
+		if (fork() == 0) {
+			for (int i = 0; i < LINES; i++)
+				log_event(LEVEL_INFO, "worker", NULL, "%0*d", 200 + i, w);
+			_exit(0);
+		}
+	while (wait(&status) > 0)
+		assert_int_equal(status, 0);
+	n = lines(*state, line, WRITERS * LINES + 1);
+	assert_int_equal(n, WRITERS * LINES);
+	for (int i = 0; i < n; i++)
+		cJSON_Delete(line[i]);
+}
+
+static void after_a_rename_reopening_starts_a_new_file(void **state)
+{
+	struct place *p = *state;
+	char *moved = mem_printf("%s.1", p->path);
+	cJSON *line[2];
+
+	log_event(LEVEL_INFO, "worker", NULL, "old");
+	assert_int_equal(rename(p->path, moved), 0);
+	log_reopen();
+	log_event(LEVEL_INFO, "worker", NULL, "new");
+	assert_int_equal(lines(p, line, 2), 1);
+	assert_string_equal(json_text(line[0], "message"), "new");
+	cJSON_Delete(line[0]);
+	(void)unlink(moved);
+	free(moved);
+}
+
 int main(void)
 {
-	return 77;
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_line_has_the_contract_s_fields, open_place, remove_place),
+		cmocka_unit_test_setup_teardown(secrets_and_broken_text_do_not_get_out, open_place, remove_place),
+		cmocka_unit_test_setup_teardown(what_is_below_the_level_is_not_written, open_place, remove_place),
+		cmocka_unit_test_setup_teardown(many_writers_never_mix_their_lines, open_place, remove_place),
+		cmocka_unit_test_setup_teardown(after_a_rename_reopening_starts_a_new_file, open_place, remove_place),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

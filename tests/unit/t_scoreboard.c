@@ -1,4 +1,193 @@
+/* scoreboard: shared by forked processes, readable whatever happens to a writer. */
+#include "scoreboard.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LIMIT = 8, KILLS = 200 };
+
+static int open_board(void **state)
+{
+	struct scoreboard *sb;
+	struct err err;
+
+	if (scoreboard_new(&sb, LIMIT, 128, &err) != 0)
+		return -1;
+	*state = sb;
+	return 0;
+}
+
+static int close_board(void **state)
+{
+	scoreboard_free(*state);
+	return 0;
+}
+
+static void a_slot_shows_what_its_process_wrote(void **state)
+{
+	struct scoreboard *sb = *state;
+	struct sb_slot_view v;
+	int status;
+	const pid_t pid = fork();
+
+	if (pid == 0) {
+		scoreboard_claim(sb, 3, 1, 7, "host-3/abc/9/7");
+		scoreboard_document(sb, 3, "4711");
+		scoreboard_page(sb, 3, 2, 5);
+		scoreboard_state(sb, 3, SB_READING);
+		scoreboard_count(sb, 3, SB_PAGES_DONE, 2);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(scoreboard_look(sb, 3, &v));
+	assert_string_equal(v.token, "host-3/abc/9/7");
+	assert_string_equal(v.document, "4711");
+	assert_int_equal(v.environment, 1);
+	assert_int_equal(v.page, 2);
+	assert_int_equal(v.pages, 5);
+	assert_int_equal(v.state, SB_READING);
+	assert_int_equal(v.counters[SB_PAGES_DONE], 2);
+}
+
+/* A writer in a tight loop: "aaaa…" or "bbbb…"; a copy of both would be torn. */
+static _Noreturn void write_for_ever(struct scoreboard *sb)
+{
+	char a[CLAIM_TOKEN_BYTES], b[CLAIM_TOKEN_BYTES];
+
+	memset(a, 'a', sizeof a - 1);
+	memset(b, 'b', sizeof b - 1);
+	a[sizeof a - 1] = b[sizeof b - 1] = '\0';
+	for (;;) {
+		scoreboard_claim(sb, 1, 0, 1, a);
+		scoreboard_claim(sb, 1, 0, 2, b);
+	}
+}
+
+static void assert_not_torn(const struct sb_slot_view *v)
+{
+	for (const char *c = v->token; *c != '\0'; c++)
+		assert_int_equal(*c, v->token[0]);
+}
+
+static void no_copy_is_torn_and_a_kill_never_blocks_a_reader(void **state)
+{
+	struct scoreboard *sb = *state;
+	struct sb_slot_view v;
+	int status, whole = 0;
+
+	for (int i = 0; i < KILLS; i++) {
+		const pid_t pid = fork();
+
+		if (pid == 0)
+			write_for_ever(sb);
+		for (int reads = 0; reads < 50; reads++) {
+			whole += scoreboard_look(sb, 1, &v);
+			assert_not_torn(&v);
+		}
+		(void)kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		(void)scoreboard_look(sb, 1, &v); /* returns, whatever the lock's state */
+		scoreboard_bury(sb, 1);
+		assert_true(scoreboard_look(sb, 1, &v));
+		assert_string_equal(v.token, "");
+	}
+	assert_true(whole > 0);
+}
+
+static void totals_never_fall_when_a_slot_is_retired(void **state)
+{
+	struct scoreboard *sb = *state;
+	uint64_t before[SB_COUNTERS], after[SB_COUNTERS];
+
+	scoreboard_count(sb, 5, SB_DOCUMENTS_DONE, 3);
+	scoreboard_totals(sb, before);
+	scoreboard_retire(sb, 5);
+	scoreboard_totals(sb, after);
+	assert_int_equal(after[SB_DOCUMENTS_DONE], before[SB_DOCUMENTS_DONE]);
+	scoreboard_count(sb, 5, SB_DOCUMENTS_DONE, 1);
+	scoreboard_totals(sb, after);
+	assert_int_equal(after[SB_DOCUMENTS_DONE], before[SB_DOCUMENTS_DONE] + 1);
+}
+
+static void the_mailbox_speaks_of_one_claim_only(void **state)
+{
+	struct scoreboard *sb = *state;
+
+	scoreboard_claim_lost(sb, 2, 41);
+	assert_true(scoreboard_is_lost(sb, 2, 41));
+	assert_false(scoreboard_is_lost(sb, 2, 42));
+	assert_false(scoreboard_is_lost(sb, 2, 0));
+	scoreboard_claim_valid(sb, 2, 42, 123456789);
+	assert_int_equal(scoreboard_valid_until(sb, 2, 42), 123456789);
+	assert_int_equal(scoreboard_valid_until(sb, 2, 43), 0);
+}
+
+static void waking_is_seen_once(void **state)
+{
+	struct scoreboard *sb = *state;
+
+	(void)scoreboard_woken(sb, 4);
+	assert_false(scoreboard_woken(sb, 4));
+	scoreboard_wake(sb, 4);
+	scoreboard_wake(sb, 4);
+	assert_true(scoreboard_woken(sb, 4));
+	assert_false(scoreboard_woken(sb, 4));
+}
+
+static void obituaries_wait_until_they_are_cleared(void **state)
+{
+	struct scoreboard *sb = *state;
+	struct sb_obituary words = {.environment = 1, .crashed = true, .prefix = "h-6/d/1/", .reason = "SIGSEGV"};
+	struct sb_obituary out;
+
+	for (int i = 0; i < SB_OBITUARIES; i++) {
+		assert_true(scoreboard_obituary_room(sb, 6));
+		scoreboard_obituary_add(sb, 6, &words);
+	}
+	assert_false(scoreboard_obituary_room(sb, 6));
+	assert_true(scoreboard_obituary_get(sb, 6, 1, &out));
+	assert_string_equal(out.prefix, "h-6/d/1/");
+	scoreboard_obituary_clear(sb, 6, 1);
+	assert_false(scoreboard_obituary_get(sb, 6, 1, &out));
+	assert_true(scoreboard_obituary_room(sb, 6));
+}
+
+static void an_environment_keeps_its_index(void **state)
+{
+	struct scoreboard *sb = *state;
+	char name[16];
+
+	assert_int_equal(scoreboard_environment_index(sb, "prod"), 0);
+	assert_int_equal(scoreboard_environment_index(sb, "dev"), 1);
+	assert_int_equal(scoreboard_environment_index(sb, "prod"), 0);
+	assert_string_equal(scoreboard_environment_name(sb, 1), "dev");
+	assert_null(scoreboard_environment_name(sb, 2));
+	for (int i = 2; i < SB_ENVIRONMENTS_MAX; i++) {
+		(void)snprintf(name, sizeof name, "e%d", i);
+		assert_int_equal(scoreboard_environment_index(sb, name), i);
+	}
+	assert_int_equal(scoreboard_environment_index(sb, "one too many"), -1);
+}
+
 int main(void)
 {
-	return 77;
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_slot_shows_what_its_process_wrote, open_board, close_board),
+		cmocka_unit_test_setup_teardown(no_copy_is_torn_and_a_kill_never_blocks_a_reader, open_board, close_board),
+		cmocka_unit_test_setup_teardown(totals_never_fall_when_a_slot_is_retired, open_board, close_board),
+		cmocka_unit_test_setup_teardown(the_mailbox_speaks_of_one_claim_only, open_board, close_board),
+		cmocka_unit_test_setup_teardown(waking_is_seen_once, open_board, close_board),
+		cmocka_unit_test_setup_teardown(obituaries_wait_until_they_are_cleared, open_board, close_board),
+		cmocka_unit_test_setup_teardown(an_environment_keeps_its_index, open_board, close_board),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

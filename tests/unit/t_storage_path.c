@@ -297,7 +297,7 @@ static const struct fault_case fault_cases[] = {
 	{404, "{\"message\":\"no Route matched with those values\"}", ERR_CONFIG, "not-storage"},
 	{404, "<html>404</html>", ERR_CONFIG, "not-storage"},
 	{302, "", ERR_CONFIG, "redirect"},
-	{400, "{\"statusCode\":\"503\",\"message\":\"read only\"}", ERR_TRANSIENT, "http-400"},
+	{400, "{\"statusCode\":\"503\",\"message\":\"read only\"}", ERR_TRANSIENT, "http-503"},
 	{429, "{\"error\":\"too_many_connections\",\"message\":\"x\",\"code\":\"SlowDown\"}",
 		ERR_TRANSIENT, "busy"},
 	{544, "{\"statusCode\":\"544\",\"error\":\"x\",\"code\":\"DatabaseTimeout\"}",

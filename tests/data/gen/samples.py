@@ -49,7 +49,7 @@ SAMPLES = {
     "acte-simple": ("acte", [small("letter", "jpeg", ppi=96, lines=25)]),
 }
 
-QUALITY = {"jpeg": 52, "colour": 42}
+QUALITY = {"jpeg": 45, "colour": 38}
 
 
 def fresh(kind, pages, coding, seed):

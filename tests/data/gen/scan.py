@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter, TiffImagePlugin
+from PIL import Image, ImageDraw, ImageFilter, TiffImagePlugin
 
 ROTATE_STORED = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
@@ -26,13 +26,15 @@ class Faults:
     uneven: float      # light falls off by so many greys over the page
     texture: float     # greys
     noise: float       # greys
+    depth: float       # how dark the ink is, 1 for black
+    behind: float      # how much of the other side shines through, of 1
     border: int        # pixels of dark scanner bed, 0 for none
 
     @classmethod
     def choose(cls, rng, border):
-        return cls(skew=rng.uniform(0.2, 1.2) * rng.choice([-1, 1]), blur=rng.uniform(0.5, 0.8),
-                   paper=rng.uniform(205, 232), uneven=rng.uniform(8, 28), texture=rng.uniform(2, 5),
-                   noise=rng.uniform(2.5, 5), border=rng.randint(14, 42) if border else 0)
+        return cls(skew=rng.uniform(0.2, 1.2) * rng.choice([-1, 1]), blur=rng.uniform(0.6, 1.0),
+                   paper=rng.uniform(198, 232), uneven=rng.uniform(10, 36), texture=rng.uniform(2, 5),
+                   noise=rng.uniform(3.5, 7), depth=rng.uniform(0.66, 0.85), behind=rng.uniform(0, 0.07), border=rng.randint(14, 42) if border else 0)
 
 
 def clouds(gen, size, cells, strength):
@@ -49,13 +51,24 @@ def bed(gen, faults, size):
     mask = np.ones((height, width), np.float32)
     if not faults.border:
         return mask
-    slope = np.tan(np.radians(faults.skew))
-    ys, xs = np.arange(height)[:, None], np.arange(width)[None, :]
-    mask[xs + 0 * ys < faults.border - slope * (ys - height / 2)] = 0
+    slope = np.float32(np.tan(np.radians(faults.skew)))
+    ys, xs = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
+    mask[xs < faults.border - slope * (ys - height / 2)] = 0
     if gen.random() < 0.6:
-        mask[ys + 0 * xs < faults.border * 0.6 + slope * (xs - width / 2)] = 0
+        mask[ys < faults.border * 0.6 + slope * (xs - width / 2)] = 0
     return np.asarray(Image.fromarray((mask * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1.5)),
                       dtype=np.float32) / 255
+
+
+def dust(gen, size):
+    """1 where a grain lies: a few dozen dots of one to three pixels, softened."""
+    width, height = size
+    grains = Image.new("L", size, 0)
+    draw = ImageDraw.Draw(grains)
+    for _ in range(gen.integers(15, 60)):
+        x, y, r = gen.uniform(0, width), gen.uniform(0, height), gen.uniform(0.5, 1.6)
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=255)
+    return np.asarray(grains.filter(ImageFilter.GaussianBlur(0.6)), dtype=np.float32) / 255
 
 
 def scan_grey(gen, ink, faults):
@@ -65,14 +78,18 @@ def scan_grey(gen, ink, faults):
     soft = np.asarray(turned.filter(ImageFilter.GaussianBlur(faults.blur)), dtype=np.float32) / 255
     height, width = soft.shape
     angle = gen.uniform(0, 2 * np.pi)
-    ramp = (np.cos(angle) * np.linspace(-.5, .5, width)[None, :] + np.sin(angle) * np.linspace(-.5, .5, height)[:, None])
+    across, down = (np.linspace(-.5, .5, edge, dtype=np.float32) for edge in (width, height))
+    ramp = np.float32(np.cos(angle)) * across[None, :] + np.float32(np.sin(angle)) * down[:, None]
     paper = faults.paper + faults.uneven * ramp + clouds(gen, size, 90, faults.texture) + \
         clouds(gen, size, 7, faults.texture * 0.4)
-    depth = np.clip(0.82 + clouds(gen, size, 40, 0.04), 0.6, 0.95)
-    grey = paper * (1 - depth * (1 - soft))
+    depth = np.clip(faults.depth + clouds(gen, size, 40, 0.05), 0.5, 0.95)
+    other_side = np.asarray(turned.transpose(Image.Transpose.FLIP_LEFT_RIGHT).filter(ImageFilter.GaussianBlur(2.5)),
+                            dtype=np.float32) / 255
+    grey = paper * (1 - depth * (1 - soft)) * (1 - faults.behind * (1 - other_side))
+    grey = grey * (1 - 0.6 * dust(gen, size))
     mask = bed(gen, faults, size)
     grey = grey * mask + (28 + clouds(gen, size, 30, 4)) * (1 - mask)
-    return np.clip(grey + gen.normal(0, faults.noise, grey.shape).astype(np.float32), 0, 255)
+    return np.clip(grey + faults.noise * gen.standard_normal(grey.shape, dtype=np.float32), 0, 255)
 
 
 def as_colour(gen, grey):
@@ -92,7 +109,7 @@ def as_bilevel(gen, grey):
     local = np.asarray(image.resize((max(1, image.width // 16), max(1, image.height // 16)), Image.Resampling.BOX)
                        .filter(ImageFilter.GaussianBlur(4)).resize(image.size, Image.Resampling.BILINEAR), dtype=np.float32)
     white = (grey > np.minimum(local * 0.74, 150)) & ~(grey < 60)
-    specks = gen.random(grey.shape)
+    specks = gen.random(grey.shape, dtype=np.float32)
     white &= specks > 0.00004
     return Image.fromarray((white * 255).astype(np.uint8), "L").convert("1", dither=Image.Dither.NONE)
 

@@ -1,0 +1,148 @@
+/* Checkpoint, complete, fail, release: the fenced writes of the worker that holds the claim. */
+#include "queue.h"
+
+#include "queue_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A settling statement is sent this often, with a growing pause between. */
+enum { SETTLE_TRIES = 4, SETTLE_PAUSE_MS = 250 };
+
+static int lost(const struct job *job, struct err *err)
+{
+	err_set(err, ERR_LOST, "claim-lost", "the claim of document %s is no longer ours", job->id);
+	return 1;
+}
+
+/*
+ * Sends a fenced statement until it is answered. 0: answered, *affected rows, *resent where an
+ * earlier sending may have been done already. A statement sent again waits for the row lock of the
+ * first, if the server still works on that.
+ */
+static int send_fenced(struct queue *q, const char *statement, int param_count,
+	const char *const *params, int64_t *affected, bool *resent, struct err *err)
+{
+	struct db_result *r = NULL;
+	int rc = -1;
+
+	*resent = false;
+	for (int sent = 1; sent <= SETTLE_TRIES && rc != 0; sent++) {
+		*resent = sent > 1;
+		rc = queue_run(q, statement, param_count, params, &r, err);
+		if (rc != 0 && (err->kind != ERR_TRANSIENT || sent == SETTLE_TRIES))
+			return -1;
+		if (rc != 0 && queue_pause(q, SETTLE_PAUSE_MS * sent, err) != 0)
+			return -1;
+	}
+	*affected = db_affected(r);
+	db_result_free(r);
+	return rc;
+}
+
+/* Does the token stand on the row beside one of these statuses: was the statement done, though its
+ * answer was lost? */
+static int was_settled(
+	struct queue *q, const struct job *job, int status, int other_status, struct err *err)
+{
+	const char *const params[] = {job->id, job->token};
+	struct db_result *r = NULL;
+	int64_t found;
+	int rc;
+
+	if (queue_run(q, "settled", 2, params, &r, err) != 0)
+		return -1;
+	found = db_rows(r) > 0 ? db_int(r, 0, 0) : -1;
+	rc = db_rows(r) > 0 && (found == status || found == other_status) ? 0 : lost(job, err);
+	db_result_free(r);
+	return rc;
+}
+
+int queue_checkpoint(struct queue *q, const char *worker_id, const struct job *job,
+	const char *page_key, const char *pages_json, struct err *err)
+{
+	const char *const params[] = {job->id, worker_id, job->token, page_key, pages_json};
+	struct db_result *r = NULL;
+	int rc;
+
+	if (queue_run(q, "checkpoint", 5, params, &r, err) != 0)
+		return -1;
+	rc = db_int(r, 0, 0) == 1 ? 0 : lost(job, err);
+	db_result_free(r);
+	return rc;
+}
+
+int queue_checkpoints(struct queue *q, const struct job *job, const char *page_key,
+	void (*fn)(void *arg, int page), void *arg, struct err *err)
+{
+	const char *const params[] = {job->id, page_key};
+	struct db_result *r = NULL;
+
+	if (queue_run(q, "checkpoints", 2, params, &r, err) != 0)
+		return -1;
+	for (int i = 0; i < db_rows(r); i++)
+		fn(arg, (int)db_int(r, i, 0));
+	db_result_free(r);
+	return 0;
+}
+
+int queue_complete(struct queue *q, const char *worker_id, const struct job *job,
+	const char *page_key, const char *envelope_json, const char *pages_json, struct err *err)
+{
+	const char *const params[] = {
+		job->id,
+		worker_id,
+		job->token,
+		page_key,
+		envelope_json,
+		pages_json,
+		q->settings->result_format == RESULT_TEXT ? "true" : "false",
+	};
+	int64_t affected = 0;
+	bool resent = false;
+
+	if (send_fenced(q, "complete", 7, params, &affected, &resent, err) != 0)
+		return -1;
+	if (affected > 0)
+		return 0;
+	if (!resent)
+		return lost(job, err);
+	return was_settled(q, job, q->settings->status_done, q->settings->status_done, err);
+}
+
+int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
+	int64_t retry_after_ms, const char *error, struct err *err)
+{
+	char delay[QUEUE_NUMBER_BYTES];
+	char attempts[QUEUE_NUMBER_BYTES];
+	const char *const params[] = {
+		job->id,
+		worker_id,
+		job->token,
+		retry_after_ms >= 0 ? queue_number(delay, retry_after_ms) : NULL,
+		queue_number(attempts, q->settings->max_attempts),
+		error,
+	};
+	int64_t affected = 0;
+	bool resent = false;
+
+	if (send_fenced(q, "fail", 6, params, &affected, &resent, err) != 0)
+		return -1;
+	if (affected > 0)
+		return 0;
+	if (!resent)
+		return lost(job, err);
+	return was_settled(q, job, q->settings->status_ready, q->settings->status_failed, err);
+}
+
+int queue_release(struct queue *q, const char *worker_id, const struct job *job, struct err *err)
+{
+	const char *const params[] = {job->id, worker_id, job->token};
+	int64_t affected = 0;
+	bool resent = false;
+
+	if (send_fenced(q, "release", 3, params, &affected, &resent, err) != 0)
+		return -1;
+	/* Sent twice, it clears the token the first time: gone is what was wanted. */
+	return affected > 0 || resent ? 0 : lost(job, err);
+}

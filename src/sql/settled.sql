@@ -1,0 +1,5 @@
+-- What became of a claim whose settling lost its connection: the status that stands beside its token, if any.
+-- $1 id  $2 claim token
+SELECT q.:"status"
+FROM :"schema".:"queue" AS q
+WHERE q.:"id" = CAST($1 AS :id_type) AND q.ocr_claim = $2;

@@ -1,0 +1,433 @@
+/*
+ * queue_driver - calls queue.h for the tests: one JSON object a line in, one out
+ *
+ * The first line is the configuration: {"database", "listenDatabase", "sources", "table", ...}; what
+ * it leaves out has the default of the program. Every other line is {"call": "claim", ...} and is
+ * answered by {"rc": 0, ...}, with "kind", "code" and "text" of the error where rc is not 0.
+ */
+#include "queue.h"
+
+#include "clock.h"
+#include "db.h"
+#include "json.h"
+#include "mem.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct driver {
+	struct set_environment environment;
+	struct set_queue settings;
+	struct queue *q;
+};
+
+/* ---- configuration -------------------------------------------------------------------------- */
+
+static char *text_or(const cJSON *object, const char *key, const char *otherwise)
+{
+	const char *text = json_text(object, key);
+
+	return mem_strdup(text != NULL ? text : otherwise);
+}
+
+static struct set_list list_of(const cJSON *array)
+{
+	struct set_list list = {0};
+	const cJSON *item;
+
+	list.items = mem_calloc((size_t)cJSON_GetArraySize(array) + 1, sizeof *list.items);
+	cJSON_ArrayForEach(item, array) list.items[list.count++] = mem_strdup(item->valuestring);
+	return list;
+}
+
+static void list_fini(struct set_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->items[i]);
+	free(list->items);
+}
+
+static void configure(struct driver *d, const cJSON *c)
+{
+	struct set_queue *s = &d->settings;
+
+	d->environment.name = text_or(c, "environment", "prod");
+	d->environment.database = text_or(c, "database", "");
+	if (json_text(c, "listenDatabase") != NULL)
+		d->environment.listen_database = mem_strdup(json_text(c, "listenDatabase"));
+	s->sources = list_of(json_get(c, "sources"));
+	s->table = text_or(c, "table", "extraction_queue");
+	s->pages_table = text_or(c, "pagesTable", "extraction_queue_page");
+	s->id_column = text_or(c, "idColumn", "id");
+	s->source_column = text_or(c, "sourceColumn", "document_source");
+	s->number_column = text_or(c, "numberColumn", "document_number");
+	s->path_column = text_or(c, "pathColumn", "supabase_path");
+	s->status_column = text_or(c, "statusColumn", "status_id");
+	s->worker_column = text_or(c, "workerColumn", "worker_id");
+	s->content_column = text_or(c, "contentColumn", "file_content");
+	s->boosted_column = text_or(c, "boostedColumn", "boosted_file_content");
+	s->created_column = text_or(c, "createdColumn", "created_at");
+	s->status_ready = (int)json_int(c, "statusReady", 3);
+	s->status_claimed = (int)json_int(c, "statusClaimed", 2);
+	s->status_done = (int)json_int(c, "statusDone", 4);
+	s->status_failed = (int)json_int(c, "statusFailed", 5);
+	s->lease_ms = json_int(c, "leaseMs", 60000);
+	s->idle_close_ms = json_int(c, "idleCloseMs", 60000);
+	s->connect_timeout_ms = json_int(c, "connectTimeoutMs", 10000);
+	s->statement_timeout_ms = json_int(c, "statementTimeoutMs", 20000);
+	s->max_attempts = (int)json_int(c, "maxAttempts", 3);
+	s->result_format = json_bool(c, "resultText", false) ? RESULT_TEXT : RESULT_PAGES;
+}
+
+static void driver_fini(struct driver *d)
+{
+	struct set_queue *s = &d->settings;
+	char *const texts[] = {d->environment.name, d->environment.database,
+		d->environment.listen_database, s->table, s->pages_table, s->id_column,
+		s->source_column, s->number_column, s->path_column, s->status_column,
+		s->worker_column, s->content_column, s->boosted_column, s->created_column};
+
+	queue_free(d->q);
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		free(texts[i]);
+	list_fini(&s->sources);
+}
+
+/* ---- calls ---------------------------------------------------------------------------------- */
+
+static void job_from(const cJSON *c, struct job *job)
+{
+	*job = (struct job){0};
+	(void)snprintf(job->id, sizeof job->id, "%s",
+		json_text(c, "id") != NULL ? json_text(c, "id") : "");
+	(void)snprintf(job->token, sizeof job->token, "%s",
+		json_text(c, "token") != NULL ? json_text(c, "token") : "");
+}
+
+static void add_job(cJSON *answer, const struct job *job)
+{
+	json_add_text(answer, "id", job->id);
+	json_add_text(answer, "source", job->source);
+	json_add_text(answer, "documentNumber", job->document_number);
+	json_add_text(answer, "path", job->path);
+	json_add_int(answer, "attempt", job->attempt);
+	json_add_int(answer, "maxAttempts", job->max_attempts);
+	json_add_int(answer, "waitedMs", job->waited_ms);
+	json_add_int(answer, "validForMs", job->valid_until_ms - clock_boot_ms());
+}
+
+static int call_claim(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	struct job job;
+	int rc;
+
+	job_from(c, &job);
+	if (json_text(c, "id") != NULL)
+		rc = queue_claim_id(d->q, json_text(c, "worker"), json_text(c, "id"), &job, err);
+	else
+		rc = queue_claim(
+			d->q, json_text(c, "worker"), json_text(c, "createdAfter"), &job, err);
+	if (rc == 0)
+		add_job(answer, &job);
+	job_fini(&job);
+	return rc;
+}
+
+static int call_checkpoint(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	struct job job;
+
+	(void)answer;
+	job_from(c, &job);
+	return queue_checkpoint(d->q, json_text(c, "worker"), &job, json_text(c, "key"),
+		json_text(c, "pages"), err);
+}
+
+static void add_page(void *arg, int page)
+{
+	cJSON_AddItemToArray(arg, cJSON_CreateNumber(page));
+}
+
+static int call_checkpoints(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	struct job job;
+
+	job_from(c, &job);
+	return queue_checkpoints(d->q, &job, json_text(c, "key"), add_page,
+		cJSON_AddArrayToObject(answer, "pages"), err);
+}
+
+static int call_complete(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	struct job job;
+
+	(void)answer;
+	job_from(c, &job);
+	return queue_complete(d->q, json_text(c, "worker"), &job, json_text(c, "key"),
+		json_text(c, "envelope"), json_text(c, "pages"), err);
+}
+
+static int call_fail(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	struct job job;
+
+	(void)answer;
+	job_from(c, &job);
+	return queue_fail(d->q, json_text(c, "worker"), &job, json_int(c, "retryAfterMs", -1),
+		json_text(c, "error"), err);
+}
+
+static int call_release(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	struct job job;
+
+	(void)answer;
+	job_from(c, &job);
+	return queue_release(d->q, json_text(c, "worker"), &job, err);
+}
+
+static void add_index(void *arg, size_t index)
+{
+	cJSON_AddItemToArray(arg, cJSON_CreateNumber((double)index));
+}
+
+static int call_renew(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	const cJSON *given = json_get(c, "leases");
+	struct queue_lease *leases = mem_calloc((size_t)cJSON_GetArraySize(given), sizeof *leases);
+	size_t count = 0;
+	const cJSON *item;
+	int rc;
+
+	cJSON_ArrayForEach(item, given) leases[count++] = (struct queue_lease){
+		.id = json_text(item, "id"), .token = json_text(item, "token")};
+	rc = queue_renew(
+		d->q, leases, count, add_index, cJSON_AddArrayToObject(answer, "lost"), err);
+	free(leases);
+	return rc;
+}
+
+static int call_reclaim(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	int count = 0;
+	int rc;
+
+	if (json_text(c, "prefix") != NULL)
+		rc = queue_reclaim_prefix(d->q, json_text(c, "prefix"),
+			json_bool(c, "crashed", false), json_text(c, "reason"), &count, err);
+	else if (json_text(c, "ownDaemon") != NULL)
+		rc = queue_reclaim_expired(d->q, json_text(c, "ownDaemon"), &count, err);
+	else
+		rc = queue_reclaim_daemon(d->q, json_text(c, "daemon"), &count, err);
+	json_add_int(answer, "count", count);
+	return rc;
+}
+
+static void add_claim(void *arg, const char *id, const char *token)
+{
+	cJSON *claim = cJSON_CreateObject();
+
+	json_add_text(claim, "id", id);
+	json_add_text(claim, "token", token);
+	cJSON_AddItemToArray(arg, claim);
+}
+
+static int call_claims(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	return queue_claims(d->q, json_text(c, "daemon"), add_claim,
+		cJSON_AddArrayToObject(answer, "claims"), err);
+}
+
+static int call_promote(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	int count = 0;
+	int64_t next_ms = 0;
+	const int rc = queue_promote(d->q, &count, &next_ms, err);
+
+	(void)c;
+	json_add_int(answer, "count", count);
+	json_add_int(answer, "nextMs", next_ms);
+	return rc;
+}
+
+static int call_depth(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	struct queue_depth depth;
+	const int rc = queue_depth(d->q, &depth, err);
+
+	(void)c;
+	json_add_int(answer, "ready", depth.ready);
+	json_add_int(answer, "waiting", depth.waiting);
+	json_add_int(answer, "claimed", depth.claimed);
+	json_add_int(answer, "foreign", depth.foreign);
+	json_add_int(answer, "failed", depth.failed);
+	json_add_int(answer, "oldestReadyMs", depth.oldest_ready_ms);
+	json_add_text(answer, "oldestCreated", depth.oldest_created);
+	return rc;
+}
+
+static int call_listen(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	(void)c;
+	(void)answer;
+	return queue_listen(d->q, err);
+}
+
+static int call_prove(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	(void)c;
+	(void)answer;
+	return queue_listen_prove(d->q, err);
+}
+
+/* Waits up to waitMs for one: rc 1 as soon as it is there. */
+static int call_notified(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	const int64_t deadline_ms = clock_boot_ms() + json_int(c, "waitMs", 0);
+	int rc;
+
+	(void)answer;
+	while ((rc = queue_notified(d->q, err)) == 0 && clock_left_ms(deadline_ms) > 0) {
+		struct pollfd p = {.fd = queue_listen_fd(d->q), .events = POLLIN};
+
+		(void)poll(&p, 1, clock_left_ms(deadline_ms));
+	}
+	return rc;
+}
+
+static int call_add(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	char id[JOB_ID_BYTES] = "";
+	const int rc = queue_add(d->q, json_text(c, "source"), json_text(c, "documentNumber"),
+		json_text(c, "path"), id, err);
+
+	json_add_text(answer, "id", id);
+	return rc;
+}
+
+static int call_requeue(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	struct set_list ids = list_of(json_get(c, "ids"));
+	int64_t count = 0;
+	int64_t refused = 0;
+	const int rc = queue_requeue(d->q,
+		json_get(c, "ids") != NULL ? (const char *const *)ids.items : NULL, ids.count,
+		json_text(c, "reason"), json_bool(c, "steal", false), &count, &refused, err);
+
+	json_add_int(answer, "count", count);
+	json_add_int(answer, "refused", refused);
+	list_fini(&ids);
+	return rc;
+}
+
+static int call_show(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	char *text = NULL;
+	const int rc = queue_show(d->q, json_text(c, "id"), &text, err);
+
+	if (rc == 0)
+		cJSON_AddItemToObject(answer, "row", json_parse(text, strlen(text)));
+	free(text);
+	return rc;
+}
+
+static void add_statement(void *arg, const char *sql)
+{
+	cJSON_AddItemToArray(arg, cJSON_CreateString(sql));
+}
+
+static int call_migrate(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	return queue_migrate(d->q, json_bool(c, "notify", true), json_bool(c, "printOnly", false),
+		add_statement, cJSON_AddArrayToObject(answer, "statements"), err);
+}
+
+static int call_close(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	(void)c;
+	(void)answer;
+	(void)err;
+	db_close(queue_db(d->q));
+	return 0;
+}
+
+static const struct call {
+	const char *name;
+	int (*run)(struct driver *d, const cJSON *c, cJSON *answer, struct err *err);
+} calls[] = {
+	{"claim", call_claim},
+	{"checkpoint", call_checkpoint},
+	{"checkpoints", call_checkpoints},
+	{"complete", call_complete},
+	{"fail", call_fail},
+	{"release", call_release},
+	{"renew", call_renew},
+	{"reclaim", call_reclaim},
+	{"claims", call_claims},
+	{"promote", call_promote},
+	{"depth", call_depth},
+	{"listen", call_listen},
+	{"prove", call_prove},
+	{"notified", call_notified},
+	{"add", call_add},
+	{"requeue", call_requeue},
+	{"show", call_show},
+	{"migrate", call_migrate},
+	{"close", call_close},
+};
+
+static void answer_line(struct driver *d, const char *line)
+{
+	cJSON *c = json_parse(line, strlen(line));
+	cJSON *answer = cJSON_CreateObject();
+	const char *name = json_text(c, "call");
+	struct err err = {0};
+	char *text;
+	int rc = -1;
+
+	err_set(&err, ERR_BUG, "driver", "no such call");
+	for (size_t i = 0; name != NULL && i < sizeof calls / sizeof calls[0]; i++)
+		if (strcmp(calls[i].name, name) == 0)
+			rc = calls[i].run(d, c, answer, &err);
+	json_add_int(answer, "rc", rc);
+	if (rc != 0) {
+		json_add_text(answer, "kind", err_kind_name(err.kind));
+		json_add_text(answer, "code", err.code);
+		json_add_text(answer, "text", err.text);
+	}
+	text = json_print(answer);
+	(void)printf("%s\n", text);
+	(void)fflush(stdout);
+	free(text);
+	cJSON_Delete(answer);
+	cJSON_Delete(c);
+}
+
+int main(void)
+{
+	struct driver d = {0};
+	struct err err;
+	char *line = NULL;
+	size_t size = 0;
+	cJSON *configuration;
+	int rc = EXIT_FAILURE;
+
+	if (getline(&line, &size, stdin) < 0)
+		goto out;
+	configuration = json_parse(line, strlen(line));
+	configure(&d, configuration);
+	cJSON_Delete(configuration);
+	if (queue_new(&d.q, &d.environment, &d.settings, "queue_driver", &err) != 0) {
+		(void)fprintf(stderr, "queue_driver: %s\n", err.text);
+		goto out;
+	}
+	while (getline(&line, &size, stdin) >= 0)
+		answer_line(&d, line);
+	rc = EXIT_SUCCESS;
+out:
+	free(line);
+	driver_fini(&d);
+	return rc;
+}

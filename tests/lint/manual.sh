@@ -1,0 +1,11 @@
+#!/bin/sh
+# Manual pages are sound mdoc.
+# shellcheck source=tests/lint/verdict
+. "$(dirname -- "$0")/verdict"
+need mandoc mandoc
+
+sources man -- 1 5 8 1.in 5.in 8.in > "$work/pages"
+while read -r page; do
+    mandoc -T lint -W warning "$page" >> "$work/faults" 2>&1
+done < "$work/pages"
+verdict "$(count "$work/pages") pages"
