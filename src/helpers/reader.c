@@ -105,7 +105,7 @@ static struct read_line *new_line(struct read_lines *lines)
 static void add_word(struct buf *text, struct read_line *line, TessResultIterator *it)
 {
 	char *word = TessResultIteratorGetUTF8Text(it, RIL_WORD);
-	const size_t len = word != NULL ? strlen(word) : 0;
+	const size_t len = word != NULL && strspn(word, " \n") < strlen(word) ? strlen(word) : 0;
 
 	if (len > 0 && (text->len == 0 || buf_add(text, " ", 1) == 0) &&
 		buf_add(text, word, len) == 0) {
