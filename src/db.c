@@ -387,7 +387,7 @@ static int shake_hands(struct db *db, int64_t deadline_ms, struct err *err)
 			db, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_ms, err);
 
 		if (ready == 0)
-			return err_set(err, ERR_TRANSIENT, "timeout",
+			return err_set(err, ERR_TRANSIENT, "connect",
 				"the database did not accept a connection in time");
 		if (ready < 0)
 			return -1;

@@ -63,7 +63,7 @@ static int request_start(struct db_lookup *lookup, const char *host, struct err 
 	if (r != NULL && strcmp(r->host, host) == 0)
 		return 0;
 	if (r != NULL && gai_error(&r->control) == EAI_INPROGRESS)
-		return err_set(err, ERR_TRANSIENT, "timeout",
+		return err_set(err, ERR_TRANSIENT, "resolve",
 			"the lookup of the database's host name has not ended yet");
 	request_drop(lookup);
 	r = mem_calloc(1, sizeof *r);
@@ -90,7 +90,7 @@ static int request_wait(struct db_lookup *lookup, int64_t deadline_ms,
 		struct timespec slice;
 
 		if (left == 0)
-			return err_set(err, ERR_TRANSIENT, "timeout",
+			return err_set(err, ERR_TRANSIENT, "resolve",
 				"the database's host name could not be looked up in time");
 		if (check != NULL && check(arg, err) != 0)
 			return -1;

@@ -7,7 +7,7 @@
  *
  * Ownership  the list and its strings are the caller's: db_addresses_fini().
  * Units      deadlines in boot time, milliseconds.
- * Errors     ERR_TRANSIENT "resolve" or "timeout"; the texts do not name the host, for a password
+ * Errors     ERR_TRANSIENT "resolve"; the texts do not name the host, for a password
  * with an unescaped @ ends up there.
  * Processes  those that have a db.
  */

@@ -20,6 +20,7 @@ SET :"status" = :claimed,
 	ocr_losses = CASE WHEN asked.afresh THEN 0 ELSE COALESCE(q.ocr_losses, 0) END
 FROM asked
 WHERE q.:"id" = asked.id
-RETURNING q.:"id", q.:"source", q.:"number", q.:"path", q.ocr_attempts,
+RETURNING q.:"id", left(q.:"source", 200), left(q.:"number", 1000), left(q.:"path", 4000), q.ocr_attempts,
 	COALESCE(q.ocr_max_attempts, CAST($5 AS integer)),
-	CAST(extract(epoch FROM now() - q.:"created") * 1000 AS bigint);
+	CASE WHEN isfinite(q.:"created")
+		THEN CAST(extract(epoch FROM now() - q.:"created") * 1000 AS bigint) END;

@@ -34,6 +34,8 @@ SELECT
 		SELECT FROM :"schema".:"queue" AS q
 		WHERE q.:"source" = ANY (CAST($1 AS text[])) AND q.:"status" = :failed
 		LIMIT CAST($2 AS bigint)) AS failed),
-	CAST(GREATEST(extract(epoch FROM now() - oldest.created) * 1000, 0) AS bigint),
-	to_char(CAST(oldest.created AS timestamptz) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+	CASE WHEN isfinite(oldest.created)
+		THEN CAST(GREATEST(extract(epoch FROM now() - oldest.created) * 1000, 0) AS bigint) END,
+	CASE WHEN oldest.created >= '0001-01-01 +00' AND oldest.created < '9999-01-01 +00'
+		THEN to_char(CAST(oldest.created AS timestamptz) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END
 FROM oldest;

@@ -13,9 +13,10 @@ WITH due AS MATERIALIZED (
 	UPDATE :"schema".:"queue" AS q SET ocr_not_before = NULL FROM due WHERE q.:"id" = due.id
 )
 SELECT (SELECT count(*) FROM due),
-	(SELECT CAST(extract(epoch FROM q.ocr_not_before - now()) * 1000 AS bigint)
+	(SELECT CASE WHEN isfinite(q.ocr_not_before)
+			THEN CAST(extract(epoch FROM q.ocr_not_before - now()) * 1000 AS bigint) ELSE 0 END
 		FROM :"schema".:"queue" AS q
-		WHERE q.:"status" = :ready AND q.ocr_not_before IS NOT NULL AND q.:"source" = ANY (CAST($1 AS text[]))
+		WHERE q.:"status" = :ready AND q.ocr_not_before < 'infinity' AND q.:"source" = ANY (CAST($1 AS text[]))
 			AND q.:"id" NOT IN (SELECT due.id FROM due)
 		ORDER BY q.ocr_not_before
 		LIMIT 1);

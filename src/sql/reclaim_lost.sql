@@ -4,7 +4,7 @@
 --    'expired' = those of any other daemon whose lease has ended
 -- $2 see $1  $3 reason
 WITH lost AS MATERIALIZED (
-	SELECT q.:"id" AS id, COALESCE(q.ocr_losses, 0) + 1 AS losses
+	SELECT q.:"id" AS id, LEAST(COALESCE(q.ocr_losses, 0), 99) + 1 AS losses
 	FROM :"schema".:"queue" AS q
 	WHERE q.:"status" = :claimed AND q.ocr_lease_until IS NOT NULL
 		AND starts_with(q.ocr_claim, q.:"worker" || '/')
