@@ -64,6 +64,7 @@ void queue_free(struct queue *q)
 	shape_fini(&q->shape);
 	db_free(q->db);
 	db_free(q->listener);
+	free(q->foreign);
 	free(q->application_name);
 	free(q->sources);
 	free(q);
