@@ -3,6 +3,6 @@
 SELECT q.:"id", q.xmin
 FROM :"schema".:"queue" AS q
 WHERE q.:"status" = :claimed AND q.:"source" = ANY (CAST($1 AS text[]))
-	AND NOT COALESCE(starts_with(q.ocr_claim, q.:"worker" || '/') AND q.ocr_lease_until IS NOT NULL, false)
+    AND NOT COALESCE(starts_with(q.ocr_claim, q.:"worker" || '/') AND q.ocr_lease_until IS NOT NULL, false)
 ORDER BY q.:"id"
 LIMIT CAST($2 AS bigint);
