@@ -194,8 +194,8 @@ static int connect_failed(PGconn *conn, struct err *err)
 	what = strstr(text, "failed: ");
 	what = server_said != NULL ? server_said : what != NULL ? what + 8 : "no connection";
 	err_set(err, server_said != NULL ? kind_of(sqlstate) : ERR_TRANSIENT,
-		server_said != NULL ? sqlstate : "connect", "the database refused the connection: %.*s",
-		(int)strcspn(what, "\n"), what);
+		server_said != NULL ? sqlstate : "connect",
+		"the database refused the connection: %.*s", (int)strcspn(what, "\n"), what);
 	if (err->kind == ERR_BUG || err->kind == ERR_DOCUMENT)
 		err->kind = ERR_TRANSIENT;
 	free(text);
@@ -345,8 +345,7 @@ static void add_parameter(struct parameters *p, const char *keyword, const char 
 	p->values[p->count++] = value;
 }
 
-static void add_defaults(
-	struct parameters *p, const struct db *db, const PQconninfoOption *options)
+static void add_defaults(struct parameters *p, const struct db *db, const PQconninfoOption *options)
 {
 	const char *const defaults[][2] = {
 		{"application_name", db->application_name},
@@ -384,8 +383,8 @@ static int shake_hands(struct db *db, int64_t deadline_ms, struct err *err)
 
 	PQsetErrorVerbosity(db->conn, PQERRORS_VERBOSE);
 	while (PQstatus(db->conn) != CONNECTION_BAD && state != PGRES_POLLING_OK) {
-		int ready = wait_ready(db, state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-			deadline_ms, err);
+		int ready = wait_ready(
+			db, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_ms, err);
 
 		if (ready == 0)
 			return err_set(err, ERR_TRANSIENT, "timeout",
@@ -426,7 +425,8 @@ static int open_connection(struct db *db, struct err *err)
 
 	if (options == NULL)
 		return err_set(err, ERR_CONFIG, "conninfo",
-			"the connection string cannot be read; write postgresql://user:password@host/"
+			"the connection string cannot be read; write "
+			"postgresql://user:password@host/"
 			"database with special characters percent-encoded, or key=value pairs");
 	if (find_targets(db, options, deadline_ms, &t, err) != 0)
 		goto out;
@@ -461,7 +461,8 @@ static bool still_there(struct db *db)
 static int lost(struct err *err)
 {
 	return err_set(err, ERR_TRANSIENT, "broken",
-		"the connection to the database was lost; whether the statement was done is not known");
+		"the connection to the database was lost; whether the statement was done is not "
+		"known");
 }
 
 /* Sends what is still to be sent, reads what comes, until a result can be had without blocking. */

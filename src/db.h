@@ -68,13 +68,17 @@ int db_notifications(struct db *db, void (*fn)(void *arg, const char *channel, c
  * says. */
 int db_wait(struct db *db, int64_t wait_ms, struct err *err);
 
+struct db_variable {
+	const char *name;
+	const char *value;
+};
+
 /*
  * Fills psql variables into a statement, as psql does: :"name" an identifier (quoted, one name: a
  * schema is a variable of its own), :'name' a literal, :name raw. Knows strings, quoted
  * identifiers, comments, dollar quotes and `::` casts, and leaves them alone. free() the result.
- * vars is a NULL-terminated list of name, value, name, value. NULL and ERR_BUG for a name it does
- * not have.
+ * vars ends with a name NULL. NULL and ERR_BUG for a name it does not have.
  */
-char *db_fill(const char *sql, const char *const *vars, struct err *err);
+char *db_fill(const char *sql, const struct db_variable *vars, struct err *err);
 
 #endif

@@ -12,14 +12,14 @@ enum { MAX_STATEMENT_BYTES = 1 << 20 };
 /* The statement being read, and the one being written. */
 struct fill {
 	const char *at;
-	const char *const *vars;
+	const struct db_variable *vars;
 	struct buf out;
 };
 
 static bool is_name(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		c == '_' || (unsigned char)c >= 0x80;
+	       c == '_' || (unsigned char)c >= 0x80;
 }
 
 static int copy(struct fill *f, size_t len)
@@ -105,9 +105,9 @@ static int add_quoted(struct buf *out, const char *value, char quote)
 
 static const char *value_of(const struct fill *f, const char *name, size_t len)
 {
-	for (size_t i = 0; f->vars[i] != NULL; i += 2)
-		if (strlen(f->vars[i]) == len && strncmp(f->vars[i], name, len) == 0)
-			return f->vars[i + 1];
+	for (const struct db_variable *v = f->vars; v->name != NULL; v++)
+		if (strlen(v->name) == len && strncmp(v->name, name, len) == 0)
+			return v->value;
 	return NULL;
 }
 
@@ -125,8 +125,10 @@ static int add_variable(struct fill *f, struct err *err)
 		return copy(f, 1);
 	value = value_of(f, name, len);
 	if (value == NULL)
-		return err_set(err, ERR_BUG, "statement", "a statement names the variable %.*s, "
-			"which has no value", (int)len, name);
+		return err_set(err, ERR_BUG, "statement",
+			"a statement names the variable %.*s, "
+			"which has no value",
+			(int)len, name);
 	f->at = name + len + (quote != '\0' ? 1 : 0);
 	return quote != '\0' ? add_quoted(&f->out, value, quote)
 			     : buf_add(&f->out, value, strlen(value));
@@ -164,7 +166,7 @@ static int fill_piece(struct fill *f, struct err *err)
 	return copy(f, 1);
 }
 
-char *db_fill(const char *sql, const char *const *vars, struct err *err)
+char *db_fill(const char *sql, const struct db_variable *vars, struct err *err)
 {
 	struct fill f = {.at = sql, .vars = vars};
 	char *filled = NULL;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VARIABLES = 20, CHECK_EVERY_MS = 200 };
+enum { CHECK_EVERY_MS = 200 };
 
 /* Columns of catalogue.sql. */
 enum {
@@ -49,8 +49,8 @@ int queue_new(struct queue **out, const struct set_environment *environment,
 	q->environment = environment;
 	q->settings = settings;
 	q->application_name = mem_strdup(application_name);
-	q->sources = queue_array((const char *const *)settings->sources.items,
-		settings->sources.count);
+	q->sources =
+		queue_array((const char *const *)settings->sources.items, settings->sources.count);
 	q->db = db_new(environment->database, application_name, settings->connect_timeout_ms,
 		settings->statement_timeout_ms);
 	*out = q;
@@ -164,40 +164,39 @@ static char *schema_part(const char *name)
 }
 
 /* shape NULL: names as they are configured. */
-static char *fill(const struct queue *q, const char *name, const struct queue_shape *shape,
-	struct err *err)
+static char *fill(
+	const struct queue *q, const char *name, const struct queue_shape *shape, struct err *err)
 {
 	const struct set_queue *s = q->settings;
 	char numbers[4][QUEUE_NUMBER_BYTES];
 	char *schema = schema_part(s->table);
 	char *pages_schema = schema_part(s->pages_table);
 	char *file = mem_printf("sql/%s.sql", name);
-	const char *const vars[] = {
-		"schema", shape != NULL ? shape->schema : schema,
-		"queue", table_part(s->table),
-		"pages_schema", shape != NULL ? shape->pages_schema : pages_schema,
-		"pages", table_part(s->pages_table),
-		"id", s->id_column,
-		"source", s->source_column,
-		"number", s->number_column,
-		"path", s->path_column,
-		"status", s->status_column,
-		"worker", s->worker_column,
-		"content", s->content_column,
-		"boosted", s->boosted_column,
-		"created", s->created_column,
-		"ready", queue_number(numbers[0], s->status_ready),
-		"claimed", queue_number(numbers[1], s->status_claimed),
-		"done", queue_number(numbers[2], s->status_done),
-		"failed", queue_number(numbers[3], s->status_failed),
-		"id_type", shape != NULL ? shape->id_type : "",
-		"content_type", shape != NULL ? shape->content_type : "",
-		"boosted_type", shape != NULL ? shape->boosted_type : "",
-		NULL,
+	const struct db_variable vars[] = {
+		{"schema", shape != NULL ? shape->schema : schema},
+		{"queue", table_part(s->table)},
+		{"pages_schema", shape != NULL ? shape->pages_schema : pages_schema},
+		{"pages", table_part(s->pages_table)},
+		{"id", s->id_column},
+		{"source", s->source_column},
+		{"number", s->number_column},
+		{"path", s->path_column},
+		{"status", s->status_column},
+		{"worker", s->worker_column},
+		{"content", s->content_column},
+		{"boosted", s->boosted_column},
+		{"created", s->created_column},
+		{"ready", queue_number(numbers[0], s->status_ready)},
+		{"claimed", queue_number(numbers[1], s->status_claimed)},
+		{"done", queue_number(numbers[2], s->status_done)},
+		{"failed", queue_number(numbers[3], s->status_failed)},
+		{"id_type", shape != NULL ? shape->id_type : ""},
+		{"content_type", shape != NULL ? shape->content_type : ""},
+		{"boosted_type", shape != NULL ? shape->boosted_type : ""},
+		{NULL, NULL},
 	};
 	char *sql = db_fill(embed_get(file), vars, err);
 
-	_Static_assert(sizeof vars / sizeof vars[0] == 2 * VARIABLES + 1, "a name and a value each");
 	free(file);
 	free(schema);
 	free(pages_schema);
@@ -230,20 +229,26 @@ static int check_table(const struct queue *q, const struct db_result *r, struct 
 	if (db_rows(r) == 0)
 		return err_set(err, ERR_CONFIG, "no-table",
 			"the database of environment %s has no table %s; check queue.table and the "
-			"database", environment, table);
+			"database",
+			environment, table);
 	if (db_rows(r) > 1)
 		return err_set(err, ERR_CONFIG, "no-table",
-			"the database of environment %s has several tables %s; write queue.table as "
-			"schema.table", environment, table);
+			"the database of environment %s has several tables %s; write queue.table "
+			"as "
+			"schema.table",
+			environment, table);
 	if (db_text(r, 0, CAT_ABSENT) != NULL)
 		return err_set(err, ERR_CONFIG, "no-column",
 			"table %s of environment %s has no column %s; name its columns in the "
-			"configuration", table, environment, db_text(r, 0, CAT_ABSENT));
+			"configuration",
+			table, environment, db_text(r, 0, CAT_ABSENT));
 	if (!is_result_type(db_text(r, 0, CAT_CONTENT_TYPE)) ||
 		!is_result_type(db_text(r, 0, CAT_BOOSTED_TYPE)))
 		return err_set(err, ERR_CONFIG, "column-type",
-			"the result columns of table %s of environment %s are of type %s and %s; jsonb, "
-			"json or text is needed", table, environment, db_text(r, 0, CAT_CONTENT_TYPE),
+			"the result columns of table %s of environment %s are of type %s and %s; "
+			"jsonb, "
+			"json or text is needed",
+			table, environment, db_text(r, 0, CAT_CONTENT_TYPE),
 			db_text(r, 0, CAT_BOOSTED_TYPE));
 	return 0;
 }
@@ -259,8 +264,7 @@ static int check_migrated(const struct queue *q, const struct db_result *r, stru
 	return 0;
 }
 
-static int ask_catalogue(
-	struct queue *q, struct db *db, struct db_result **out, struct err *err)
+static int ask_catalogue(struct queue *q, struct db *db, struct db_result **out, struct err *err)
 {
 	char *sql = fill(q, "catalogue", NULL, err);
 	int rc = sql != NULL ? db_exec(db, sql, 0, NULL, out, err) : -1;
@@ -275,8 +279,11 @@ char *queue_find_table(struct queue *q, struct db *db, struct err *err)
 	char *table = NULL;
 
 	if (ask_catalogue(q, db, &r, err) == 0) {
-		const char *const vars[] = {
-			"schema", db_text(r, 0, CAT_SCHEMA), "queue", table_part(q->settings->table), NULL};
+		const struct db_variable vars[] = {
+			{"schema", db_text(r, 0, CAT_SCHEMA)},
+			{"queue", table_part(q->settings->table)},
+			{NULL, NULL},
+		};
 
 		table = db_fill(":\"schema\".:\"queue\"", vars, err);
 	}
@@ -310,8 +317,8 @@ out:
 int queue_run(struct queue *q, const char *name, int param_count, const char *const *params,
 	struct db_result **out, struct err *err)
 {
-	const bool is_known = q->shape.schema != NULL && db_is_open(q->db) &&
-		q->shape_of == db_opened(q->db);
+	const bool is_known =
+		q->shape.schema != NULL && db_is_open(q->db) && q->shape_of == db_opened(q->db);
 	char *sql;
 	int rc;
 
@@ -336,8 +343,8 @@ static char *dup_or_null(const char *text)
 }
 
 /* 0: the row is in job; 1: there is none. */
-static int take_row(const struct queue *q, const struct db_result *r, int64_t sent_ms,
-	struct job *job)
+static int take_row(
+	const struct queue *q, const struct db_result *r, int64_t sent_ms, struct job *job)
 {
 	if (db_rows(r) == 0)
 		return 1;
@@ -372,8 +379,8 @@ static int find_claim(struct queue *q, int64_t sent_ms, struct job *job, struct 
 	return rc;
 }
 
-static int claim(struct queue *q, const char *statement, int param_count,
-	const char *const *params, struct job *job, struct err *err)
+static int claim(struct queue *q, const char *statement, int param_count, const char *const *params,
+	struct job *job, struct err *err)
 {
 	const int64_t sent_ms = clock_boot_ms();
 	struct db_result *r = NULL;

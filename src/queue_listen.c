@@ -56,8 +56,8 @@ static int await_proof(struct queue *q, struct err *err)
 int queue_listen(struct queue *q, struct err *err)
 {
 	const char *const where = q->environment->listen_database != NULL
-		? q->environment->listen_database
-		: q->environment->database;
+					  ? q->environment->listen_database
+					  : q->environment->database;
 	int rc;
 
 	if (q->listener == NULL) {

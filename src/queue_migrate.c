@@ -85,14 +85,18 @@ static int refuse_pooler(const struct migration *m, struct err *err)
 	int64_t pid = 0;
 	int rc = backend_of(m->db, &pid, err);
 
-	for (int i = 0; rc == 0 && pid != db_backend_pid(m->db) && !is_shared && i < POOLER_LOOKS; i++)
+	for (int i = 0; rc == 0 && pid != db_backend_pid(m->db) && !is_shared && i < POOLER_LOOKS;
+		i++)
 		rc = look_for_pooler(m->db, other, &is_shared, err);
 	db_free(other);
 	if (rc == 0 && is_shared)
 		return err_set(err, ERR_CONFIG, "pooler",
-			"the connection of environment %s goes through a transaction pooler, which cannot "
-			"migrate; give a direct or session-mode address: indexocrctl migrate %s --database "
-			"URL", m->q->environment->name, m->q->environment->name);
+			"the connection of environment %s goes through a transaction pooler, which "
+			"cannot "
+			"migrate; give a direct or session-mode address: indexocrctl migrate %s "
+			"--database "
+			"URL",
+			m->q->environment->name, m->q->environment->name);
 	return rc;
 }
 
@@ -103,8 +107,8 @@ static int begin_session(const struct migration *m, struct err *err)
 
 	if (run(m->db, "SET statement_timeout = 0", err) != 0 ||
 		run(m->db, "SET lock_timeout = 0", err) != 0 ||
-		db_exec(m->db, "SELECT pg_try_advisory_lock(hashtext('indexocr migrate'))", 0, NULL, &r,
-			err) != 0)
+		db_exec(m->db, "SELECT pg_try_advisory_lock(hashtext('indexocr migrate'))", 0, NULL,
+			&r, err) != 0)
 		return -1;
 	rc = db_text(r, 0, 0)[0] == 't' ? 0
 					: err_set(err, ERR_TRANSIENT, "busy",
@@ -113,12 +117,21 @@ static int begin_session(const struct migration *m, struct err *err)
 	return rc;
 }
 
+/* The session ends a moment after its connection: the next migration shall not have to wait. */
+static void end_session(const struct migration *m)
+{
+	struct err ignored;
+
+	if (db_is_open(m->db))
+		(void)run(m->db, "SELECT pg_advisory_unlock_all()", &ignored);
+}
+
 /* ---- steps ---------------------------------------------------------------------------------- */
 
 /* First the lock that stops only vacuums and other migrations, patiently (a vacuum gives way to it);
  * then the statements, whose own locks stop readers or writers behind them in the queue. */
-static int try_step(const struct migration *m, const struct db_result *plan, int from, int to,
-	struct err *err)
+static int try_step(
+	const struct migration *m, const struct db_result *plan, int from, int to, struct err *err)
 {
 	char *lock = mem_printf("LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE", m->table);
 	int rc = run(m->db, "BEGIN", err);
@@ -137,8 +150,8 @@ static int try_step(const struct migration *m, const struct db_result *plan, int
 	return rc;
 }
 
-static int run_step(const struct migration *m, const struct db_result *plan, int from, int to,
-	struct err *err)
+static int run_step(
+	const struct migration *m, const struct db_result *plan, int from, int to, struct err *err)
 {
 	struct err ignored;
 
@@ -151,7 +164,8 @@ static int run_step(const struct migration *m, const struct db_result *plan, int
 			return -1;
 		if (tries == LOCK_TRIES)
 			return err_set(err, ERR_TRANSIENT, "locked",
-				"table %s is locked by others; run the migration again when they are done",
+				"table %s is locked by others; run the migration again when they "
+				"are done",
 				m->q->settings->table);
 		if (queue_pause(m->q, LOCK_PAUSE_MS, err) != 0)
 			return -1;
@@ -179,7 +193,8 @@ static int run_plan(const struct migration *m, const struct db_result *plan, str
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-static int get_plan(const struct migration *m, bool notify, struct db_result **plan, struct err *err)
+static int get_plan(
+	const struct migration *m, bool notify, struct db_result **plan, struct err *err)
 {
 	const char *const params[] = {notify ? "true" : "false"};
 	char *sql = queue_fill_unasked(m->q, "migrate", err);
@@ -205,6 +220,8 @@ static int migrate(struct migration *m, bool notify, bool print_only, struct err
 	for (int row = 0; rc == 0 && print_only && row < db_rows(plan); row++)
 		m->say(m->say_arg, db_text(plan, row, PLAN_STATEMENT));
 	db_result_free(plan);
+	if (!print_only)
+		end_session(m);
 	return rc;
 }
 
@@ -216,12 +233,16 @@ int queue_migrate(struct queue *q, bool notify, bool print_only,
 
 	if (strlen(q->settings->table) > MAX_TABLE_BYTES)
 		return err_set(err, ERR_CONFIG, "table-name",
-			"the name of table %s is longer than %d bytes: its indexes could not be named "
-			"after it", q->settings->table, MAX_TABLE_BYTES);
+			"the name of table %s is longer than %d bytes: its indexes could not be "
+			"named "
+			"after it",
+			q->settings->table, MAX_TABLE_BYTES);
 	m.db = connection_new(q);
 	rc = migrate(&m, notify, print_only, err);
 	if (rc != 0 && strcmp(err->code, "42501") == 0)
-		err_prefix(err, "only the table's owner can migrate (indexocrctl migrate %s --database URL): ",
+		err_prefix(err,
+			"only the table's owner can migrate (indexocrctl migrate %s --database "
+			"URL): ",
 			q->environment->name);
 	db_free(m.db);
 	free(m.table);

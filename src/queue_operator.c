@@ -38,7 +38,8 @@ static int requeue_ids(struct queue *q, const char *const *ids, size_t id_count,
 
 	for (size_t at = 0; at < id_count && rc == 0; at += REQUEUE_AT_ONCE) {
 		const size_t left = id_count - at;
-		char *array = queue_array(ids + at, left < REQUEUE_AT_ONCE ? left : REQUEUE_AT_ONCE);
+		char *array =
+			queue_array(ids + at, left < REQUEUE_AT_ONCE ? left : REQUEUE_AT_ONCE);
 		const char *const params[] = {array, steal ? "true" : "false"};
 		struct db_result *r = NULL;
 
@@ -64,7 +65,8 @@ static int requeue_failed(struct queue *q, const char *reason, int64_t *count, s
 	if (queue_run(q, "now", 0, NULL, &now, err) != 0)
 		return -1;
 	params[1] = db_text(now, 0, 0);
-	while (batch == REQUEUE_AT_ONCE && queue_run(q, "requeue_failed", 4, params, &r, err) == 0) {
+	while (batch == REQUEUE_AT_ONCE &&
+		queue_run(q, "requeue_failed", 4, params, &r, err) == 0) {
 		batch = db_affected(r);
 		*count += batch;
 		db_result_free(r);

@@ -22,7 +22,7 @@ struct queue_shape {
 
 struct queue {
 	const struct set_environment *environment; /* borrowed */
-	const struct set_queue *settings;	   /* borrowed */
+	const struct set_queue *settings;          /* borrowed */
 	char *application_name;
 	char *sources; /* settings->sources as an array literal */
 	struct db *db;
@@ -33,7 +33,7 @@ struct queue {
 	/* queue_listen.c */
 	struct db *listener;
 	char proof[QUEUE_PROOF_BYTES]; /* payload on its way; "" = none */
-	bool is_ready;		       /* something became ready since the last queue_notified() */
+	bool is_ready;                 /* something became ready since the last queue_notified() */
 };
 
 /*

@@ -42,8 +42,8 @@ static int send_fenced(struct queue *q, const char *statement, int param_count,
 
 /* Does the token stand on the row beside one of these statuses: was the statement done, though its
  * answer was lost? */
-static int was_settled(struct queue *q, const struct job *job, int status, int other_status,
-	struct err *err)
+static int was_settled(
+	struct queue *q, const struct job *job, int status, int other_status, struct err *err)
 {
 	const char *const params[] = {job->id, job->token};
 	struct db_result *r = NULL;

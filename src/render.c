@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -302,7 +303,7 @@ static int take_page(struct render *r, const cJSON *meta, struct page *page, str
 		.ink = ink,
 		.blank = json_bool(meta, "blank", false),
 		.image = r->reader.body};
-	memcpy(page->mime, mime, strlen(mime) + 1); /* those known fit */
+	(void)snprintf(page->mime, sizeof page->mime, "%s", mime);
 	buf_init(&r->reader.body, page->image.max_bytes);
 	r->next = next_wanted(r, r->next + 1);
 	return 1;
@@ -366,7 +367,8 @@ static void timed_out(const struct render *r, struct err *fault)
 {
 	err_set(fault, ERR_DOCUMENT, "timeout",
 		"%s took longer than %lld seconds to render (render.page_timeout)",
-		r->pages > 0 ? "the page" : "the PDF", (long long)r->settings->page_timeout_ms / 1000);
+		r->pages > 0 ? "the page" : "the PDF",
+		(long long)r->settings->page_timeout_ms / 1000);
 }
 
 /* Why a helper ended that should not have. */
@@ -386,8 +388,8 @@ static void explain_end(int status, struct err *fault)
 		err_set(fault, ERR_SYSTEM, "renderer", "the renderer could not work: exit code %d",
 			WEXITSTATUS(status));
 	else
-		err_set(fault, ERR_DOCUMENT, "crashed", "it made the renderer give up: exit code %d",
-			WEXITSTATUS(status));
+		err_set(fault, ERR_DOCUMENT, "crashed",
+			"it made the renderer give up: exit code %d", WEXITSTATUS(status));
 }
 
 /* The page in work is lost with the helper: it becomes an error; the next call starts behind it. */
@@ -399,8 +401,9 @@ static int lose_page(struct render *r, const struct err *fault, struct page *pag
 	}
 	if (r->restarts >= RESTARTS_MAX) {
 		*err = *fault;
-		return err_prefix(err, "given up at page %d, after %d pages that failed so: ",
-			r->next, r->restarts);
+		return err_prefix(err,
+			"given up at page %d, after %d pages that failed so: ", r->next,
+			r->restarts);
 	}
 	*page = (struct page){.number = r->next, .error = *fault};
 	r->next = next_wanted(r, r->next + 1);

@@ -34,7 +34,7 @@ struct page {
 	int width;  /* pixels, upright */
 	int height;
 	int dpi; /* resolution the image was made at or scanned with; 0 = unknown */
-	char mime[24];
+	char mime[32];
 	struct buf image; /* owned */
 	double ink;	  /* share of dark pixels after background normalisation, 0..1 */
 	bool blank;

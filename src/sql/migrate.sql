@@ -1,7 +1,7 @@
 -- What is missing of the migration: the statements to run, in order; none where nothing is. It looks, and changes
 -- nothing itself. Statements of one step belong into one transaction; how = 'short' ones need a lock that stops
 -- readers or writers, so they must get it at once or try again; 'alone' ones run outside of a transaction.
--- Columns: step, how, statement.
+-- Columns: step, how, statement, place within the step.
 -- $1 true: triggers that notify, too
 WITH queue AS (
 	SELECT c.oid, n.nspname AS schema, c.relname AS name, c.reloptions,

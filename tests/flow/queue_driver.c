@@ -127,7 +127,8 @@ static int call_claim(struct driver *d, const cJSON *c, cJSON *answer, struct er
 	if (json_text(c, "id") != NULL)
 		rc = queue_claim_id(d->q, json_text(c, "worker"), json_text(c, "id"), &job, err);
 	else
-		rc = queue_claim(d->q, json_text(c, "worker"), json_text(c, "createdAfter"), &job, err);
+		rc = queue_claim(
+			d->q, json_text(c, "worker"), json_text(c, "createdAfter"), &job, err);
 	if (rc == 0)
 		add_job(answer, &job);
 	job_fini(&job);
@@ -202,7 +203,8 @@ static int call_renew(struct driver *d, const cJSON *c, cJSON *answer, struct er
 
 	cJSON_ArrayForEach(item, given) leases[count++] = (struct queue_lease){
 		.id = json_text(item, "id"), .token = json_text(item, "token")};
-	rc = queue_renew(d->q, leases, count, add_index, cJSON_AddArrayToObject(answer, "lost"), err);
+	rc = queue_renew(
+		d->q, leases, count, add_index, cJSON_AddArrayToObject(answer, "lost"), err);
 	free(leases);
 	return rc;
 }
@@ -213,8 +215,8 @@ static int call_reclaim(struct driver *d, const cJSON *c, cJSON *answer, struct 
 	int rc;
 
 	if (json_text(c, "prefix") != NULL)
-		rc = queue_reclaim_prefix(d->q, json_text(c, "prefix"), json_bool(c, "crashed", false),
-			json_text(c, "reason"), &count, err);
+		rc = queue_reclaim_prefix(d->q, json_text(c, "prefix"),
+			json_bool(c, "crashed", false), json_text(c, "reason"), &count, err);
 	else if (json_text(c, "ownDaemon") != NULL)
 		rc = queue_reclaim_expired(d->q, json_text(c, "ownDaemon"), &count, err);
 	else

@@ -122,7 +122,8 @@ int main(int argc, char **argv)
 	skip = mem_calloc((size_t)skip_count, sizeof *skip);
 	for (int i = 1; i < skip_count; i++)
 		skip[i] = argv[5][i - 1] == '1';
-	if (render_open(&r, &settings, argv[1], STDIN_FILENO, argv[2], skip, skip_count, &err) != 0) {
+	if (render_open(&r, &settings, argv[1], STDIN_FILENO, argv[2], skip, skip_count, &err) !=
+		0) {
 		cJSON *object = cJSON_CreateObject();
 
 		add_error(object, &err);
