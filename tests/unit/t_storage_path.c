@@ -2,6 +2,7 @@
  * Specification of storage_path.h, storage_fault.h, and of storage in a directory.
  */
 #include "storage.h"
+#include "fdio.h"
 #include "storage_fault.h"
 #include "storage_path.h"
 
@@ -580,22 +581,34 @@ static void a_document_that_was_put_is_fetched_again(void **state)
 		-1);
 }
 
+/* document_take() on the file of that path; -1 where it cannot be opened. */
+static int document_at(const struct set_storage *limits, const char *path, struct document *document,
+	struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const int rc = fd != -1 ? document_take(limits, fd, path, document, err)
+				: err_errno(err, ERR_DOCUMENT, "cannot open %s", path);
+
+	fd_close(&fd);
+	return rc;
+}
+
 static void a_local_file_is_opened_with_the_same_checks(void **state)
 {
 	struct world *w = *state;
 	struct document document;
 	struct err err;
 
-	assert_int_equal(document_open(&settings, in_root(w, "mine.pdf"), &document, &err), 0);
+	assert_int_equal(document_at(&settings, in_root(w, "mine.pdf"), &document, &err), 0);
 	assert_int_equal(document.bytes, 5000);
 	document_fini(&document);
 	assert_int_equal(
-		document_open(&settings, in_root(w, "store/index/page.pdf"), &document, &err), -1);
+		document_at(&settings, in_root(w, "store/index/page.pdf"), &document, &err), -1);
 	assert_string_equal(err.code, "not-a-pdf");
 	assert_int_equal(
-		document_open(&settings, in_root(w, "store/index/pipe.pdf"), &document, &err), -1);
+		document_at(&settings, in_root(w, "store/index/pipe.pdf"), &document, &err), -1);
 	assert_string_equal(err.code, "not-a-file");
-	assert_int_equal(document_open(&settings, in_root(w, "none"), &document, &err), -1);
+	assert_int_equal(document_at(&settings, in_root(w, "none"), &document, &err), -1);
 }
 
 int main(void)
