@@ -61,11 +61,25 @@ static const char *section_name(const cfg_t *section)
 	return strcmp(section->name, "root") == 0 ? "" : section->name;
 }
 
+/* A secret that is not quoted may have been cut in pieces, which must not be shown. */
+static bool behind_a_secret(struct conf_reading *l, const cfg_t *section)
+{
+	if (l->secret_line == 0 || l->secret_line != section->line)
+		return false;
+	fail_at(l, section->line,
+		"what stands on the line of a secret is not understood; allowed: key = \"secret\", "
+		"in "
+		"quotes");
+	return true;
+}
+
 static void unknown_key(struct conf_reading *l, const cfg_t *section, const char *name)
 {
 	const char *in = section_name(section);
 	char known[sizeof l->err->text];
 
+	if (behind_a_secret(l, section))
+		return;
 	known_keys(in, known, sizeof known);
 	fail_at(l, section->line, "unknown key \"%.60s\"%s%s; allowed: %s", name,
 		in[0] != '\0' ? " in " : "", in, known);
@@ -79,10 +93,13 @@ __attribute__((format(printf, 2, 0))) static void on_complaint(
 
 	if (l == NULL || l->failed)
 		return;
+	/* The library's texts are its only error codes. */
 	if (strstr(fmt, "no such option") != NULL) {
 		unknown_key(l, section, va_arg(ap, const char *));
 		return;
 	}
+	if (behind_a_secret(l, section))
+		return;
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	if (strstr(fmt, "premature end") != NULL)
 		fail_at(l, section->line,
@@ -182,6 +199,19 @@ static int take_value(struct conf_reading *l, const cfg_t *section, const cfg_op
 	return 0;
 }
 
+static int take_environment_file(
+	struct conf_reading *l, const cfg_t *section, const struct conf_key *key, const char *value)
+{
+	if (!conf_value_fits(key, value)) {
+		conf_refuse_value(l, section->line, key, NULL, value);
+		return -1;
+	}
+	free(l->environment_file);
+	l->environment_file = mem_strdup(value);
+	l->places.lines[conf_key_index(key)] = section->line;
+	return 0;
+}
+
 static int refuse_open_secret(
 	struct conf_reading *l, const cfg_t *section, const struct conf_key *key)
 {
@@ -205,12 +235,12 @@ static int on_value(cfg_t *section, cfg_opt_t *opt, const char *value, void *res
 		unknown_key(l, section, opt->name);
 		return -1;
 	}
+	if (key->type == CONF_SECRET)
+		l->secret_line = section->line;
 	if (l->phase == CONF_PHASE_VALUES)
 		return take_value(l, section, opt, key, value);
-	if (l->phase == CONF_PHASE_ENVIRONMENT_FILE && strcmp(opt->name, "environment_file") == 0) {
-		free(l->environment_file);
-		l->environment_file = mem_strdup(value);
-	}
+	if (l->phase == CONF_PHASE_ENVIRONMENT_FILE && key == conf_key_find("", "environment_file"))
+		return take_environment_file(l, section, key, value);
 	if (l->phase == CONF_PHASE_SECRETS && key->type == CONF_SECRET &&
 		conf_value_is_secret(key, value))
 		return refuse_open_secret(l, section, key);
@@ -322,6 +352,7 @@ int conf_parse(
 	rc = conf_env_expand(env, l->places.path, text, &expanded, l->err);
 	if (rc == 0) {
 		l->phase = phase;
+		l->secret_line = 0;
 		grammar = new_grammar(l);
 		rc = cfg_parse_buf(grammar, buf_text(&expanded)) == CFG_SUCCESS ? 0 : -1;
 		if (rc != 0)

@@ -89,8 +89,8 @@ static const char *read_value(const char *text, const char **value, size_t *len)
 	if (quote != '\'' && quote != '"') {
 		*value = text;
 		*len = strcspn(text, " \t");
-		if (memchr(text, '#', *len) != NULL || strcspn(text, "'\"\\`") < *len)
-			return "a value with # ' \" ` or \\ must stand in quotes";
+		if (memchr(text, '#', *len) != NULL || strcspn(text, "'\"\\`$") < *len)
+			return "a value with # ' \" ` $ or \\ must stand in quotes";
 		return ends_line(text + *len) ? NULL : "a value with blanks must stand in quotes";
 	}
 	end = strchr(text + 1, quote);

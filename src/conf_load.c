@@ -89,6 +89,7 @@ static int read_file(struct conf_reading *l)
 	if (conf_parse(l, CONF_PHASE_ENVIRONMENT_FILE, text, l->env) != 0 ||
 		read_environment_file(l) != 0)
 		goto out;
+	l->places.lines[conf_key_index(conf_key_find("", "environment_file"))] = 0;
 	conf_set_defaults(l, l->s, false);
 	rc = conf_parse(l, CONF_PHASE_VALUES, text, l->env);
 out:

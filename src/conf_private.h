@@ -37,7 +37,8 @@ struct conf_reading {
 	char *environment_file;           /* owned; NULL = the file does not name one */
 	struct conf_secret_file *secrets; /* owned */
 	size_t secret_count;
-	bool failed; /* err is filled; the first complaint counts */
+	int secret_line; /* where the last secret stood: nothing of this line is shown to anybody */
+	bool failed;     /* err is filled; the first complaint counts */
 	struct err *err;
 	struct conf_reading *self;
 };

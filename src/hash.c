@@ -70,6 +70,20 @@ void hash_text(const char *text, char out[HASH_TEXT_BYTES])
 	hash_end(h, out);
 }
 
+void hash_sha1_text(const char *text, char out[HASH_SHA1_TEXT_BYTES])
+{
+	unsigned char sum[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+
+	must(EVP_Digest(text, strlen(text), sum, &len, EVP_sha1(), NULL));
+	must(len == (HASH_SHA1_TEXT_BYTES - 1) / 2);
+	for (size_t i = 0; i < len; i++) {
+		out[2 * i] = digits[sum[i] >> 4];
+		out[2 * i + 1] = digits[sum[i] & 15];
+	}
+	out[HASH_SHA1_TEXT_BYTES - 1] = '\0';
+}
+
 static void fill_random(unsigned char *bytes, size_t len)
 {
 	while (len > 0) {

@@ -23,6 +23,10 @@ void hash_free(struct hash *h);
 /* All of a text at once. */
 void hash_text(const char *text, char out[HASH_TEXT_BYTES]);
 
+/* SHA-1, the name Redis gives a script; for nothing else. */
+enum { HASH_SHA1_TEXT_BYTES = 41 };
+void hash_sha1_text(const char *text, char out[HASH_SHA1_TEXT_BYTES]);
+
 /* len hexadecimal digits of the system's randomness and a NUL. */
 void hash_random_hex(char *out, size_t len);
 

@@ -7,8 +7,9 @@
  * and says whether to go on; so every stage that waits obeys stop, lost claims and time limits
  * without knowing of them.
  *
- * Protocols http and https only; redirects are not followed; TLS is verified; no proxy but the
- * environment's; NOSIGNAL; an own User-Agent "indexocr/<version>"; `Expect:` is suppressed. Name
+ * Protocols http and https only; redirects are not followed; TLS is verified
+ * (against SSL_CERT_FILE where that is set, else the system's authorities); no proxy but the
+ * environment's, and none for loopback and streams; NOSIGNAL; an own User-Agent "indexocr/<version>"; `Expect:` is suppressed. Name
  * lookups are bounded by the connect timeout.
  *
  * Ownership  http_start() copies what it needs, except body parts and the sink, which the caller

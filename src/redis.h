@@ -2,16 +2,18 @@
  * redis - one Redis connection with a deadline for every command; hiredis' formatter and reader
  * over an http_stream
  *
- * URL: redis[s]://[user[:password]@]host[:port][/db], unix:///path[?db=n]. AUTH and SELECT are
- * repeated on every connect. After any fault of transport or a timeout the connection is thrown
+ * The URL is redis_url.h's. AUTH and SELECT are repeated on every connect. After any fault of
+ * transport or a timeout, and when the server says that it is no primary, the connection is thrown
  * away (a late reply would answer the next command); the next command connects anew, with fresh
- * DNS, at most once every 250 ms.
+ * DNS, at most once every 250 ms. timeout_ms bounds a command with everything it needs: connect,
+ * login, and the second try of a script. Replies are bounded (8 MiB, 65,536 elements).
  *
  * Ownership  replies are the caller's: redis_reply_free().
- * Errors     ERR_CONFIG for NOAUTH, WRONGPASS, NOPERM, MOVED and a bad URL; ERR_TRANSIENT for the
- * rest, code = first word of the error in lower case
- *            ("readonly", "loading", "noscript" ...), or "connect", "timeout", "broken".
- * Processes  worker, keeper, ctl; never across fork.
+ * Errors     ERR_CONFIG for NOAUTH, WRONGPASS, NOPERM, MOVED, a refused login and a bad URL;
+ * ERR_TRANSIENT for the rest, code = first word of the server's error in lower case ("readonly",
+ * "loading" ...), or "connect", "timeout", "tls", "cut" from the transport, or "broken" where the
+ * answer is not Redis' protocol. Texts never hold the password.
+ * Processes  worker, keeper, ctl; never across fork. SIGPIPE must be ignored.
  */
 #ifndef INDEXOCR_REDIS_H
 #define INDEXOCR_REDIS_H
@@ -35,7 +37,7 @@ void redis_close(struct redis *r);
 int redis_command(struct redis *r, int argc, const char *const *argv, const size_t *lens,
 	struct redis_reply **out, struct err *err);
 
-/* EVALSHA, EVAL on NOSCRIPT or where scripts may not be loaded. keys first, then args. */
+/* EVALSHA; EVAL on NOSCRIPT and where EVALSHA is refused. keys first, then args. */
 int redis_script(struct redis *r, const char *script, int key_count, const char *const *keys,
 	int arg_count, const char *const *args, struct redis_reply **out, struct err *err);
 

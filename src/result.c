@@ -68,35 +68,12 @@ char *result_envelope(const struct result_facts *facts)
 	return text;
 }
 
-static int by_page(const void *a, const void *b)
+static bool all_objects(const cJSON *pages)
 {
-	const int64_t first = json_int(*(cJSON *const *)a, "page", 0);
-	const int64_t second = json_int(*(cJSON *const *)b, "page", 0);
+	const cJSON *page;
 
-	return (first > second) - (first < second);
-}
-
-/* The results of the entries, in the order of their page numbers; NULL where one has none. (Not
- * with cJSON_InsertItemInArray(): Debian's 1.7.15-1+deb12u4 refuses places in the middle.) */
-static cJSON *take_pages(cJSON *entries)
-{
-	const size_t count = (size_t)cJSON_GetArraySize(entries);
-	cJSON **found = mem_calloc(count, sizeof *found);
-	cJSON *pages = cJSON_CreateArray();
-	cJSON *entry;
-	size_t have = 0;
-
-	cJSON_ArrayForEach(entry, entries) if (cJSON_IsObject(json_get(entry, "result")))
-		found[have++] = cJSON_DetachItemFromObjectCaseSensitive(entry, "result");
-	qsort(found, have, sizeof *found, by_page);
-	for (size_t i = 0; i < have; i++)
-		cJSON_AddItemToArray(pages, found[i]);
-	free(found);
-	if (have < count) {
-		cJSON_Delete(pages);
-		return NULL;
-	}
-	return pages;
+	cJSON_ArrayForEach(page, pages) if (!cJSON_IsObject(page)) return false;
+	return true;
 }
 
 static int64_t sum(const cJSON *pages, const char *path)
@@ -128,7 +105,8 @@ static int count_lines(const cJSON *pages)
 	return lines;
 }
 
-/* Moves members with their keys, up to and with the one named; NULL = all that are left. */
+/* Moves members with their keys, up to and with the one named; NULL = all that are left. (Not with
+ * cJSON_InsertItemInArray(): Debian's 1.7.15-1+deb12u4 refuses places in the middle.) */
 static void move_members(cJSON *to, cJSON *from, const char *last)
 {
 	cJSON *item;
@@ -164,21 +142,18 @@ static cJSON *assemble(cJSON *envelope, cJSON *pages)
 char *result_join(const char *envelope_json, const char *pages_json)
 {
 	cJSON *envelope = json_parse(envelope_json, strlen(envelope_json));
-	cJSON *entries = json_parse(pages_json, strlen(pages_json));
+	cJSON *pages = json_parse(pages_json, strlen(pages_json));
 	cJSON *document = NULL;
-	cJSON *pages = NULL;
 	char *text = NULL;
 
-	if (!cJSON_IsObject(json_get(envelope, "indexocr")) || !cJSON_IsArray(entries))
-		goto out;
-	pages = take_pages(entries);
-	if (pages == NULL)
-		goto out;
-	document = assemble(envelope, pages);
-	text = json_print(document);
-out:
+	if (cJSON_IsObject(json_get(envelope, "indexocr")) && cJSON_IsArray(pages) &&
+		all_objects(pages)) {
+		document = assemble(envelope, pages);
+		pages = NULL;
+		text = json_print(document);
+	}
 	cJSON_Delete(document);
-	cJSON_Delete(entries);
+	cJSON_Delete(pages);
 	cJSON_Delete(envelope);
 	return text;
 }

@@ -47,9 +47,8 @@ struct result_facts {
 /* The document without "pages", "totalLines" and the token sums. */
 char *result_envelope(const struct result_facts *facts);
 
-/* For a local file, where no SQL does it: envelope + pages + sums. pages_json is what
- * queue_complete() takes, [{"page": n, "result": {...}, ...}, ...] in any order. NULL where either
- * is not JSON of that shape. */
+/* For a local file, where no SQL does it: envelope + pages (JSON array text of page results, in
+ * order) + sums. NULL where either is not JSON of that shape. */
 char *result_join(const char *envelope_json, const char *pages_json);
 /* The plain text of such a document: pages' texts, form feed between; "" where it has none. */
 char *result_text(const char *document_json);

@@ -117,13 +117,14 @@ int storage_fault(
 {
 	cJSON *tree = json_parse(body, body_bytes);
 	const struct meaning m = meaning_of(status, tree);
+	const long inner = inner_status(tree);
 	const char *said = json_text(tree, "message");
 	const char *hint;
 	char code[sizeof err->code];
 
 	if (said == NULL)
 		said = json_text(tree, "error");
-	(void)snprintf(code, sizeof code, "http-%ld", status);
+	(void)snprintf(code, sizeof code, "http-%ld", inner > 0 ? inner : status);
 	hint = m.code != NULL ? advice_for(m.code) : NULL;
 	err_set(err, m.kind, m.code != NULL ? m.code : code, "storage answers HTTP %ld%s%.*s%s%s",
 		status, said != NULL ? ": " : "", EXCERPT_BYTES, said != NULL ? said : "",

@@ -32,6 +32,10 @@ static int by_at(const void *a, const void *b)
 	return ((const struct stroke *)a)->at - ((const struct stroke *)b)->at;
 }
 
+struct span {
+	int from, to;
+};
+
 /*
  * Pieces whose middles lie within tolerance of their neighbour's become one line, from the first
  * start to the last end; `ink` keeps how much of that is really drawn. Returns how many lines.
@@ -122,15 +126,51 @@ static bool set_edges(struct table *t, const struct line *lines, size_t count, i
 	return true;
 }
 
-static void set_bands(struct table *t, const struct line *lines, size_t count)
+/* Bands lower than a line of text are where top or bottom and their rule do not quite meet. */
+static void set_bands(struct table *t, const struct line *lines, size_t count, int em)
 {
 	t->row_count = 0;
 	t->row[0] = t->top;
 	for (size_t i = 0; i < count && t->row_count < TABLE_MAX_ROWS; i++)
-		if (lines[i].at > t->row[t->row_count])
+		if (lines[i].at - t->row[t->row_count] > em / 2)
 			t->row[++t->row_count] = lines[i].at;
-	if (t->row_count < TABLE_MAX_ROWS && t->row[t->row_count] < t->bottom)
+	if (t->row_count < TABLE_MAX_ROWS && t->bottom - t->row[t->row_count] > em / 2)
 		t->row[++t->row_count] = t->bottom;
+}
+
+/* From the first start to the last end. */
+static struct span extent(const struct line *lines, size_t count)
+{
+	struct span all = {lines[0].from, lines[0].to};
+
+	for (size_t i = 1; i < count; i++) {
+		all.from = lines[i].from < all.from ? lines[i].from : all.from;
+		all.to = lines[i].to > all.to ? lines[i].to : all.to;
+	}
+	return all;
+}
+
+/* v and h are changed. */
+static bool table_from_lines(
+	struct table *t, struct line *v, size_t nv, struct line *h, size_t nh, int em)
+{
+	struct span across = {0, 0};
+	struct span down;
+
+	nh = keep_long(h, nh, longest(h, nh) / 2);
+	if (nh > 0) {
+		across = extent(h, nh);
+		nv = keep_between(v, nv, across.from - em, across.to + em);
+	}
+	nv = keep_long(v, nv, longest(v, nv) / 2);
+	if (nv == 0 || !set_edges(t, v, nv, across.from, across.to))
+		return false;
+	down = extent(v, nv);
+	t->top = down.from;
+	t->bottom = down.to;
+	nh = keep_between(h, nh, t->top - em / 2, t->bottom + em / 2);
+	set_bands(t, h, nh, em);
+	return t->bottom - t->top > 2 * em;
 }
 
 bool table_from_rules(struct table *t, const struct stroke *vertical, size_t vertical_count,
@@ -138,39 +178,12 @@ bool table_from_rules(struct table *t, const struct stroke *vertical, size_t ver
 {
 	struct line *v = mem_calloc(vertical_count, sizeof *v);
 	struct line *h = mem_calloc(horizontal_count, sizeof *h);
-	size_t nv = join_strokes(vertical, vertical_count, em / 2, v);
-	size_t nh = join_strokes(horizontal, horizontal_count, em / 3, h);
-	bool found = false;
-	int left = 0;
-	int right = 0;
+	const size_t nv = join_strokes(vertical, vertical_count, em / 2, v);
+	const size_t nh = join_strokes(horizontal, horizontal_count, em / 3, h);
+	bool found;
 
 	*t = (struct table){.ruled = true};
-	nh = keep_long(h, nh, longest(h, nh) / 2);
-	nv = keep_long(v, nv, longest(v, nv) / 2);
-	if (nv == 0)
-		goto out;
-	if (nh > 0) {
-		left = h[0].from;
-		right = h[0].to;
-		for (size_t i = 1; i < nh; i++) {
-			left = h[i].from < left ? h[i].from : left;
-			right = h[i].to > right ? h[i].to : right;
-		}
-		nv = keep_between(v, nv, left - em, right + em);
-	}
-	if (nv == 0)
-		goto out;
-	t->top = v[0].from;
-	t->bottom = v[0].to;
-	for (size_t i = 1; i < nv; i++) {
-		t->top = v[i].from < t->top ? v[i].from : t->top;
-		t->bottom = v[i].to > t->bottom ? v[i].to : t->bottom;
-	}
-	nh = keep_between(h, nh, t->top - em / 2, t->bottom + em / 2);
-	found = set_edges(t, v, nv, left, right) && t->bottom - t->top > 2 * em;
-	if (found)
-		set_bands(t, h, nh);
-out:
+	found = table_from_lines(t, v, nv, h, nh, em);
 	free(v);
 	free(h);
 	return found;
@@ -185,10 +198,6 @@ static int by_middle(const void *a, const void *b)
 
 	return (2 * p->y + p->h) - (2 * q->y + q->h);
 }
-
-struct span {
-	int from, to;
-};
 
 static int by_from(const void *a, const void *b)
 {

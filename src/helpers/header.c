@@ -129,10 +129,7 @@ static const char *label_at(
 	for (int f = 0; f < HEADER_FIELDS; f++) {
 		if (!resembles(folded, names[f]))
 			continue;
-		/* The colon may stand at the word itself. */
-		value = memchr(word, ':', (size_t)(end - word));
-		value = value != NULL ? value : end;
-		value = skip_to_value(value, &colon);
+		value = skip_to_value(end, &colon);
 		if (!colon && word != line)
 			return NULL;
 		*field = (enum header_field)f;
@@ -162,7 +159,7 @@ static void find_in_line(struct header *h, const char *line)
 		const char *end = p;
 		const char *label;
 
-		while (*end != '\0' && !is_space(*end))
+		while (*end != '\0' && *end != ':' && !is_space(*end))
 			end++;
 		label = label_at(line, p, end, &next);
 		if (label != NULL) {
@@ -173,7 +170,7 @@ static void find_in_line(struct header *h, const char *line)
 			end = label > end ? label : end;
 		}
 		p = end;
-		while (is_space(*p))
+		while (is_space(*p) || *p == ':')
 			p++;
 	}
 	if (value != NULL)

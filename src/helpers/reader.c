@@ -22,12 +22,41 @@ const char *reader_version(void)
 	return TessVersion();
 }
 
+/* Init succeeds when the first of several languages is there. */
+static bool is_loaded(char **loaded, const char *language, size_t len)
+{
+	for (; *loaded != NULL; loaded++)
+		if (strlen(*loaded) == len && memcmp(*loaded, language, len) == 0)
+			return true;
+	return false;
+}
+
+static bool all_loaded(TessBaseAPI *api, const char *languages)
+{
+	char **loaded = TessBaseAPIGetLoadedLanguagesAsVector(api);
+	bool all = loaded != NULL;
+
+	while (all && *languages != '\0') {
+		const size_t len = strcspn(languages, "+");
+
+		all = is_loaded(loaded, languages, len);
+		languages += len + (languages[len] == '+');
+	}
+	if (loaded != NULL)
+		TessDeleteTextArray(loaded);
+	return all;
+}
+
 int reader_open(struct reader **out, const char *languages, const char *datadir, struct err *err)
 {
 	struct reader *r = mem_calloc(1, sizeof *r);
 
 	r->api = TessBaseAPICreate();
-	if (r->api == NULL || TessBaseAPIInit2(r->api, datadir, languages, OEM_LSTM_ONLY) != 0) {
+	/* What it has to say it would say to standard error, about every page. */
+	if (r->api != NULL)
+		(void)TessBaseAPISetVariable(r->api, "debug_file", "/dev/null");
+	if (r->api == NULL || TessBaseAPIInit2(r->api, datadir, languages, OEM_LSTM_ONLY) != 0 ||
+		!all_loaded(r->api, languages)) {
 		(void)err_set(err, ERR_CONFIG, "language-missing",
 			"Tesseract has no data for \"%s\"%s%s", languages,
 			datadir != NULL ? " in " : "", datadir != NULL ? datadir : "");
@@ -76,7 +105,7 @@ static struct read_line *new_line(struct read_lines *lines)
 static void add_word(struct buf *text, struct read_line *line, TessResultIterator *it)
 {
 	char *word = TessResultIteratorGetUTF8Text(it, RIL_WORD);
-	const size_t len = word != NULL ? strlen(word) : 0;
+	const size_t len = word != NULL && strspn(word, " \n") < strlen(word) ? strlen(word) : 0;
 
 	if (len > 0 && (text->len == 0 || buf_add(text, " ", 1) == 0) &&
 		buf_add(text, word, len) == 0) {

@@ -154,8 +154,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"max-edge", required_argument, NULL, 'e'},
 		{"max-pixels", required_argument, NULL, 'x'},
 		{"max-pages", required_argument, NULL, 'p'},
-		{"format", required_argument, NULL, 'f'},
-		{"quality", required_argument, NULL, 'q'},
+		{"format", required_argument, NULL, 'f'}, {"quality", required_argument, NULL, 'q'},
 		{"first", required_argument, NULL, 'n'}, {"skip", required_argument, NULL, 's'},
 		{"memory-limit", required_argument, NULL, 'm'},
 		{"cpu-limit", required_argument, NULL, 'c'},
@@ -273,8 +272,7 @@ static int take_jpeg(struct pdf *pdf, const struct options *o, struct sheet *she
 {
 	const struct page_plan *plan = &sheet->plan;
 	const bool lies = plan->turn % 2 != 0;
-	const bool as_it_is =
-		o->format == FORMAT_JPEG && plan->turn == 0 && fits_as_it_is(plan);
+	const bool as_it_is = o->format == FORMAT_JPEG && plan->turn == 0 && fits_as_it_is(plan);
 	const struct jpeg_wanted wanted = {
 		.width = lies ? plan->height : plan->width,
 		.height = lies ? plan->width : plan->height,
@@ -355,6 +353,23 @@ static int all_pages(struct pdf *pdf, const struct options *o, struct err *err)
 }
 
 /* ---- document ---- */
+
+#ifdef SANITIZED
+/* The leak check's own hooks: fontconfig keeps what it has read until the process ends. */
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libfontconfig";
+}
+
+const char *__lsan_default_options(void);
+
+const char *__lsan_default_options(void)
+{
+	return "print_suppressions=0";
+}
+#endif
 
 static int render_document(const struct options *o, struct err *err)
 {

@@ -1,127 +1,14 @@
 #include "render_device.hh"
+#include "render_stream.hh"
 
 #include <poppler/GfxState.h>
-#include <poppler/Stream.h>
 
 #include <algorithm>
 #include <cmath>
 
-static const double NEAR_PART = 0.005;	/* of its size, by which an image may miss its own pixels */
+static const double NEAR_PART = 0.005; /* of its size, by which an image may miss its own pixels */
 static const double NEAR_PIXELS = 1.5;
 static const double NOTABLE_PART = 0.05; /* of the page */
-static const double MISSING_PART = 0.01; /* of the data: some scanners lose a last row or two */
-
-/*
- * A stream that counts what is read from another. poppler's own filters cannot be derived from
- * outside the library, hence from the base.
- */
-class WatchedStream : public Stream
-{
-public:
-	WatchedStream(Stream *watched, int width, int height, int comps, int bits)
-	    : str(watched), got(0), asked_past_end(false)
-	{
-		const int64_t row = (static_cast<int64_t>(width) * comps * bits + 7) / 8;
-
-		expected = row * height;
-	}
-
-	bool ended_early() const
-	{
-		return asked_past_end &&
-		       static_cast<double>(got) <
-			       static_cast<double>(expected) * (1 - MISSING_PART);
-	}
-
-	StreamKind getKind() const override
-	{
-		return str->getKind();
-	}
-	void reset() override
-	{
-		got = 0;
-		asked_past_end = false;
-		str->reset();
-	}
-	void close() override
-	{
-		str->close();
-	}
-	int getChar() override
-	{
-		const int c = str->getChar();
-
-		note(c == EOF ? 0 : 1, 1);
-		return c;
-	}
-	int lookChar() override
-	{
-		return str->lookChar();
-	}
-	int getUnfilteredChar() override
-	{
-		return str->getUnfilteredChar();
-	}
-	void unfilteredReset() override
-	{
-		str->unfilteredReset();
-	}
-	Goffset getPos() override
-	{
-		return str->getPos();
-	}
-	void setPos(Goffset pos, int dir) override
-	{
-		str->setPos(pos, dir);
-	}
-	bool isBinary(bool last) const override
-	{
-		return str->isBinary(last);
-	}
-	BaseStream *getBaseStream() override
-	{
-		return str->getBaseStream();
-	}
-	Stream *getUndecodedStream() override
-	{
-		return str->getUndecodedStream();
-	}
-	Dict *getDict() override
-	{
-		return str->getDict();
-	}
-	Object *getDictObject() override
-	{
-		return str->getDictObject();
-	}
-	Stream *getNextStream() const override
-	{
-		return str;
-	}
-
-private:
-	bool hasGetChars() override
-	{
-		return true;
-	}
-	int getChars(int count, unsigned char *buffer) override
-	{
-		const int n = str->doGetChars(count, buffer);
-
-		note(n, count);
-		return n;
-	}
-	void note(int n, int wanted)
-	{
-		got += n > 0 ? n : 0;
-		asked_past_end = asked_past_end || n < wanted;
-	}
-
-	Stream *str;
-	int64_t expected;
-	int64_t got;
-	bool asked_past_end;
-};
 
 /* One axis of an image's place: where it begins and how far it goes, in pixels. */
 struct Extent {
@@ -150,12 +37,13 @@ static bool snap_extent(Extent &extent, int image_size, int page_size)
 /* The matrix moved onto whole pixels while an image is drawn, where it is upright and near them. */
 class RenderDevice::Snap
 {
-public:
+      public:
 	Snap(GfxState *of, int width, int height, int page_width, int page_height) : state(of)
 	{
 		const double *m = state->getCTM();
 		Extent across = {m[4], m[0]};
-		Extent down = {m[5] + m[3], -m[3]}; /* the image's y axis goes up, the page's down */
+		Extent down = {
+			m[5] + m[3], -m[3]}; /* the image's y axis goes up, the page's down */
 
 		std::copy(m, m + 6, saved);
 		if (std::fabs(m[1]) > 0.5 || std::fabs(m[2]) > 0.5 ||
@@ -171,21 +59,19 @@ public:
 	Snap(const Snap &) = delete;
 	Snap &operator=(const Snap &) = delete;
 
-private:
+      private:
 	GfxState *state;
 	double saved[6];
 };
 
-static SplashColorPtr white()
-{
-	static unsigned char paper[4] = {255, 255, 255, 255};
-
-	return paper;
-}
+/* The base class copies the paper's colour, but wants it writable. */
+struct White {
+	unsigned char channels[4] = {255, 255, 255, 255};
+};
 
 RenderDevice::RenderDevice(SplashColorMode mode, int width, int height)
-    : SplashOutputDev(mode, 1, false, white()), page_width(width), page_height(height),
-      cut_image(false)
+    : SplashOutputDev(mode, 1, false, White().channels), page_width(width), page_height(height),
+      cut_image(false), left_out_image(false)
 {
 	setFontAntialias(true);
 	setVectorAntialias(true);
@@ -197,13 +83,32 @@ bool RenderDevice::cut() const
 	return cut_image;
 }
 
-void RenderDevice::watch(GfxState *state, bool ended_early)
+bool RenderDevice::left_out() const
+{
+	return left_out_image;
+}
+
+/* Does what is seen of the image, on this page and within the clip, matter? */
+bool RenderDevice::is_notable(GfxState *state) const
 {
 	const double *m = state->getCTM();
-	const double area = std::fabs(m[0] * m[3] - m[1] * m[2]);
+	double x0, y0, x1, y1;
 
-	if (ended_early && area >= NOTABLE_PART * page_width * page_height)
-		cut_image = true;
+	state->getClipBBox(&x0, &y0, &x1, &y1);
+	x0 = std::max({x0, 0.0, m[4] + std::min(m[0], 0.0) + std::min(m[2], 0.0)});
+	y0 = std::max({y0, 0.0, m[5] + std::min(m[1], 0.0) + std::min(m[3], 0.0)});
+	x1 = std::min({x1, double(page_width), m[4] + std::max(m[0], 0.0) + std::max(m[2], 0.0)});
+	y1 = std::min({y1, double(page_height), m[5] + std::max(m[1], 0.0) + std::max(m[3], 0.0)});
+	return x1 > x0 && y1 > y0 &&
+	       (x1 - x0) * (y1 - y0) >= NOTABLE_PART * page_width * page_height;
+}
+
+void RenderDevice::judge(GfxState *state, const WatchedStream &watched)
+{
+	if (watched.was_read() || !is_notable(state))
+		return;
+	cut_image = cut_image || watched.ended_early();
+	left_out_image = left_out_image || !watched.ended_early();
 }
 
 void RenderDevice::drawImageMask(GfxState *state, Object *ref, Stream *str, int width, int height,
@@ -214,7 +119,7 @@ void RenderDevice::drawImageMask(GfxState *state, Object *ref, Stream *str, int 
 
 	SplashOutputDev::drawImageMask(
 		state, ref, &watched, width, height, invert, interpolate, inline_image);
-	watch(state, watched.ended_early());
+	judge(state, watched);
 }
 
 void RenderDevice::drawImage(GfxState *state, Object *ref, Stream *str, int width, int height,
@@ -223,14 +128,14 @@ void RenderDevice::drawImage(GfxState *state, Object *ref, Stream *str, int widt
 	WatchedStream watched(str, width, height, map->getNumPixelComps(), map->getBits());
 	Snap snap(state, width, height, page_width, page_height);
 
-	SplashOutputDev::drawImage(state, ref, &watched, width, height, map, interpolate,
-		mask_colors, inline_image);
-	watch(state, watched.ended_early());
+	SplashOutputDev::drawImage(
+		state, ref, &watched, width, height, map, interpolate, mask_colors, inline_image);
+	judge(state, watched);
 }
 
-void RenderDevice::drawMaskedImage(GfxState *state, Object *ref, Stream *str, int width,
-	int height, GfxImageColorMap *map, bool interpolate, Stream *mask, int mask_width,
-	int mask_height, bool mask_invert, bool mask_interpolate)
+void RenderDevice::drawMaskedImage(GfxState *state, Object *ref, Stream *str, int width, int height,
+	GfxImageColorMap *map, bool interpolate, Stream *mask, int mask_width, int mask_height,
+	bool mask_invert, bool mask_interpolate)
 {
 	WatchedStream watched(str, width, height, map->getNumPixelComps(), map->getBits());
 	WatchedStream watched_mask(mask, mask_width, mask_height, 1, 1);
@@ -238,7 +143,8 @@ void RenderDevice::drawMaskedImage(GfxState *state, Object *ref, Stream *str, in
 
 	SplashOutputDev::drawMaskedImage(state, ref, &watched, width, height, map, interpolate,
 		&watched_mask, mask_width, mask_height, mask_invert, mask_interpolate);
-	watch(state, watched.ended_early() || watched_mask.ended_early());
+	judge(state, watched);
+	judge(state, watched_mask);
 }
 
 void RenderDevice::drawSoftMaskedImage(GfxState *state, Object *ref, Stream *str, int width,
@@ -246,11 +152,12 @@ void RenderDevice::drawSoftMaskedImage(GfxState *state, Object *ref, Stream *str
 	int mask_height, GfxImageColorMap *mask_map, bool mask_interpolate)
 {
 	WatchedStream watched(str, width, height, map->getNumPixelComps(), map->getBits());
-	WatchedStream watched_mask(mask, mask_width, mask_height, mask_map->getNumPixelComps(),
-		mask_map->getBits());
+	WatchedStream watched_mask(
+		mask, mask_width, mask_height, mask_map->getNumPixelComps(), mask_map->getBits());
 	Snap snap(state, width, height, page_width, page_height);
 
-	SplashOutputDev::drawSoftMaskedImage(state, ref, &watched, width, height, map,
-		interpolate, &watched_mask, mask_width, mask_height, mask_map, mask_interpolate);
-	watch(state, watched.ended_early() || watched_mask.ended_early());
+	SplashOutputDev::drawSoftMaskedImage(state, ref, &watched, width, height, map, interpolate,
+		&watched_mask, mask_width, mask_height, mask_map, mask_interpolate);
+	judge(state, watched);
+	judge(state, watched_mask);
 }

@@ -11,13 +11,18 @@
 
 #include <poppler/SplashOutputDev.h>
 
+class WatchedStream;
+
 class RenderDevice : public SplashOutputDev
 {
-public:
+      public:
 	RenderDevice(SplashColorMode mode, int width, int height);
 
 	/* Did an image that covers a notable part of the page end early? */
 	bool cut() const;
+
+	/* Was one left out, for want of memory? */
+	bool left_out() const;
 
 	void drawImageMask(GfxState *state, Object *ref, Stream *str, int width, int height,
 		bool invert, bool interpolate, bool inline_image) override;
@@ -31,13 +36,15 @@ public:
 		GfxImageColorMap *map, bool interpolate, Stream *mask, int mask_width,
 		int mask_height, GfxImageColorMap *mask_map, bool mask_interpolate) override;
 
-private:
+      private:
 	class Snap;
-	void watch(GfxState *state, bool ended_early);
+	bool is_notable(GfxState *state) const;
+	void judge(GfxState *state, const WatchedStream &watched);
 
 	int page_width; /* pixels */
 	int page_height;
 	bool cut_image;
+	bool left_out_image;
 };
 
 #endif

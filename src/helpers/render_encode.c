@@ -53,7 +53,9 @@ static void png_nothing(png_structp png)
 
 static void write_png_head(png_structp png, png_infop info, const struct image *image, bool bilevel)
 {
-	enum { QUICK = 3 }; /* zlib level: a third of the time of the default, a few per cent larger */
+	enum {
+		QUICK = 3
+	}; /* zlib level: a third of the time of the default, a few per cent larger */
 
 	png_set_compression_level(png, QUICK);
 	png_set_IHDR(png, info, (png_uint_32)image->width, (png_uint_32)image->height,
@@ -63,8 +65,7 @@ static void write_png_head(png_structp png, png_infop info, const struct image *
 }
 
 /* bits: NULL, or room for a row of them where the image is black and white. */
-static int try_png(
-	png_structp png, png_infop info, const struct image *image, unsigned char *bits)
+static int try_png(png_structp png, png_infop info, const struct image *image, unsigned char *bits)
 {
 	if (setjmp(png_jmpbuf(png)) != 0)
 		return -1;
@@ -84,7 +85,8 @@ static int encode_png(const struct image *image, struct buf *out, struct err *er
 {
 	unsigned char *bits =
 		image_is_bilevel(image) ? mem_calloc((size_t)image->width / 8 + 1, 1) : NULL;
-	png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, png_failed, png_says);
+	png_structp png =
+		png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, png_failed, png_says);
 	png_infop info = png != NULL ? png_create_info_struct(png) : NULL;
 	int rc = -1;
 
@@ -116,8 +118,8 @@ static int encode_bits(const struct image *image, struct buf *out)
 	return 0;
 }
 
-static int encode_pnm(const struct image *image, struct buf *out, const char **mime,
-	struct err *err)
+static int encode_pnm(
+	const struct image *image, struct buf *out, const char **mime, struct err *err)
 {
 	const size_t bytes = image_row_bytes(image) * (size_t)image->height;
 	const char *head = image->channels == 1 ? "P5" : "P6";

@@ -54,8 +54,8 @@ static void turn_tile(const struct image *in, struct image *out, int x0, int y0,
 	for (int y = y0; y < y1; y++)
 		for (int x = x0; x < x1; x++) {
 			const size_t from = (size_t)y * (size_t)in->width + (size_t)x;
-			const size_t to = (size_t)x * (size_t)out->width +
-					  (size_t)(in->height - 1 - y);
+			const size_t to =
+				(size_t)x * (size_t)out->width + (size_t)(in->height - 1 - y);
 
 			for (size_t c = 0; c < channels; c++)
 				out->pixels[to * channels + c] = in->pixels[from * channels + c];
@@ -107,10 +107,9 @@ static struct span span_of(int at, int out_len, int in_len)
 	s.last_weight = (uint32_t)lround((end - (s.to - 1)) * WHOLE);
 	if (s.to - s.from == 1)
 		s.first_weight = s.last_weight = WHOLE;
-	s.total_weight = s.to - s.from == 1
-				 ? WHOLE
-				 : s.first_weight + s.last_weight +
-					   (uint32_t)(s.to - s.from - 2) * WHOLE;
+	s.total_weight = s.to - s.from == 1 ? WHOLE
+					    : s.first_weight + s.last_weight +
+						      (uint32_t)(s.to - s.from - 2) * WHOLE;
 	return s;
 }
 
@@ -135,8 +134,8 @@ static void sum_rows(const struct image *in, const struct span *rows, uint32_t *
 	}
 }
 
-static unsigned char mean_of(const uint32_t *sums, size_t step, const struct span *columns,
-	uint32_t row_weight)
+static unsigned char mean_of(
+	const uint32_t *sums, size_t step, const struct span *columns, uint32_t row_weight)
 {
 	const uint64_t total = (uint64_t)columns->total_weight * row_weight;
 	uint64_t sum = 0;
@@ -162,8 +161,8 @@ void image_shrink(const struct image *in, int width, int height, struct image *o
 		sum_rows(in, &rows, sums);
 		for (size_t x = 0; x < (size_t)width; x++)
 			for (size_t c = 0; c < channels; c++)
-				row[x * channels + c] = mean_of(
-					sums + c, channels, &columns[x], rows.total_weight);
+				row[x * channels + c] =
+					mean_of(sums + c, channels, &columns[x], rows.total_weight);
 	}
 	free(columns);
 	free(sums);
@@ -252,8 +251,8 @@ bool image_is_coloured(const struct image *image)
 		const unsigned char *rgb = small.pixels + i * 3;
 		const int y = luma(rgb);
 
-		strong += abs(rgb[0] - y - red * y / 256) + abs(rgb[2] - y - blue * y / 256) >
-			  STRONG;
+		strong +=
+			abs(rgb[0] - y - red * y / 256) + abs(rgb[2] - y - blue * y / 256) > STRONG;
 	}
 	image_fini(&small);
 	return strong * ONE_IN > count;

@@ -7,10 +7,10 @@
 #include <string.h>
 
 enum {
-	TILE = 32,	   /* pixels: larger than a letter, smaller than a shadow */
-	CELL = 8,	   /* pixels: what a border is made of */
-	ONE = 256,	   /* the background's own brightness, after division */
-	DARK_PAPER = 96,   /* darker on the whole: a negative, turned round */
+	TILE = 32,       /* pixels: larger than a letter, smaller than a shadow */
+	CELL = 8,        /* pixels: what a border is made of */
+	ONE = 256,       /* the background's own brightness, after division */
+	DARK_PAPER = 96, /* darker on the whole: a negative, turned round */
 	LEAST_CONTRAST = ONE * 5 / 100,
 	SURE_CONTRAST = ONE * 35 / 100, /* counts as ink however noisy the page is */
 	NOISE_SIGMAS = 5,
@@ -137,8 +137,8 @@ static void fill_dark_tiles(struct tiles *t, int paper)
 					sum += v * 2 >= paper ? v : 0;
 					count += v * 2 >= paper;
 				}
-			filled[y * t->across + x] = (unsigned char)(count > 0 ? sum / count
-									      : paper);
+			filled[y * t->across + x] =
+				(unsigned char)(count > 0 ? sum / count : paper);
 		}
 	free(t->paper);
 	t->paper = filled;
@@ -155,10 +155,10 @@ static int paper_at(const struct tiles *t, int x, int y)
 	const int y1 = least(y0 + 1, t->down - 1);
 	const int wx = fx % 256;
 	const int wy = fy % 256;
-	const int top = t->paper[y0 * t->across + x0] * (256 - wx) +
-			t->paper[y0 * t->across + x1] * wx;
-	const int bottom = t->paper[y1 * t->across + x0] * (256 - wx) +
-			   t->paper[y1 * t->across + x1] * wx;
+	const int top =
+		t->paper[y0 * t->across + x0] * (256 - wx) + t->paper[y0 * t->across + x1] * wx;
+	const int bottom =
+		t->paper[y1 * t->across + x0] * (256 - wx) + t->paper[y1 * t->across + x1] * wx;
 
 	return most(1, (top * (256 - wy) + bottom * wy) / 65536);
 }
@@ -182,8 +182,8 @@ static void invert(struct sheet *s)
 /* Fills level; returns the paper's brightness. */
 static int normalise(struct sheet *s)
 {
-	struct tiles t = {.across = (s->width + TILE - 1) / TILE,
-		.down = (s->height + TILE - 1) / TILE};
+	struct tiles t = {
+		.across = (s->width + TILE - 1) / TILE, .down = (s->height + TILE - 1) / TILE};
 	int paper;
 
 	t.paper = mem_calloc((size_t)(t.across * t.down), 1);
@@ -264,8 +264,8 @@ static void mask_cell(struct sheet *s, int cx, int cy)
  */
 static void mask_borders(struct sheet *s, int paper)
 {
-	struct cells c = {.across = (s->width + CELL - 1) / CELL,
-		.down = (s->height + CELL - 1) / CELL};
+	struct cells c = {
+		.across = (s->width + CELL - 1) / CELL, .down = (s->height + CELL - 1) / CELL};
 	const size_t count = (size_t)(c.across * c.down);
 
 	c.dark = mem_calloc(count, 1);
@@ -347,8 +347,7 @@ static bool hugs_an_edge(const struct sheet *s, const struct piece *p)
 
 static bool is_letter(const struct piece *p)
 {
-	return p->area >= LETTER_AREA &&
-	       most(p->x1 - p->x0, p->y1 - p->y0) + 1 >= LETTER_EXTENT;
+	return p->area >= LETTER_AREA && most(p->x1 - p->x0, p->y1 - p->y0) + 1 >= LETTER_EXTENT;
 }
 
 static size_t mark_ink(struct sheet *s)

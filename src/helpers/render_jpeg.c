@@ -106,8 +106,7 @@ static unsigned coarse_scale(unsigned width, unsigned height)
 static void read_pixels(struct jpeg_decompress_struct *info, struct image *out)
 {
 	jpeg_start_decompress(info);
-	image_new(out, (int)info->output_width, (int)info->output_height,
-		info->output_components);
+	image_new(out, (int)info->output_width, (int)info->output_height, info->output_components);
 	while (info->output_scanline < info->output_height) {
 		JSAMPROW row = out->pixels + info->output_scanline * image_row_bytes(out);
 
@@ -125,8 +124,7 @@ static int read_checked(struct jpeg_decompress_struct *info, const struct buf *j
 		info->image_height != (JDIMENSION)wanted->height || info->data_precision != 8 ||
 		(info->num_components != 1 && info->num_components != 3))
 		return damaged(err, "its JPEG is not what the PDF says it is");
-	info->out_color_space =
-		wanted->grey || info->num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
+	info->out_color_space = wanted->grey || info->num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
 	if (wanted->coarse) {
 		info->scale_num = coarse_scale(info->image_width, info->image_height);
 		info->scale_denom = 8;
@@ -134,12 +132,12 @@ static int read_checked(struct jpeg_decompress_struct *info, const struct buf *j
 	}
 	read_pixels(info, out);
 	/* The library fills up what is missing, and warns. */
-	return info->err->num_warnings == 0 ? 0
-					    : damaged(err, "its JPEG is cut off or unreadable");
+	return info->err->num_warnings == 0 ? 0 : damaged(err, "its JPEG is cut off or unreadable");
 }
 
 static int try_decode(struct jpeg_decompress_struct *info, struct jpeg_trap *trap,
-	const struct buf *jpeg, const struct jpeg_wanted *wanted, struct image *out, struct err *err)
+	const struct buf *jpeg, const struct jpeg_wanted *wanted, struct image *out,
+	struct err *err)
 {
 	if (setjmp(trap->out) != 0)
 		return damaged(err, "its JPEG cannot be read");

@@ -35,7 +35,8 @@ static int bound_everything(int64_t memory_bytes, int64_t cpu_s, int64_t pages_m
 	const rlim_t whole_s = (rlim_t)cpu_s * ((rlim_t)pages_max + 1);
 
 	if (bound_memory(memory_bytes, err) != 0 ||
-		(cpu_s > 0 && bound(RLIMIT_CPU, (rlim_t)cpu_s, whole_s, "processor time", err) != 0) ||
+		(cpu_s > 0 &&
+			bound(RLIMIT_CPU, (rlim_t)cpu_s, whole_s, "processor time", err) != 0) ||
 		bound(RLIMIT_FSIZE, 0, 0, "file size", err) != 0 ||
 		bound(RLIMIT_NOFILE, DESCRIPTORS_MAX, DESCRIPTORS_MAX, "descriptors", err) != 0)
 		return -1;

@@ -6,11 +6,11 @@
 #include <poppler/Error.h>
 #include <poppler/ErrorCodes.h>
 #include <poppler/GlobalParams.h>
-#include <poppler/PDFDoc.h>
-#include <poppler/Page.h>
-#include <poppler/Stream.h>
 #include <poppler/goo/gfile.h>
+#include <poppler/Page.h>
+#include <poppler/PDFDoc.h>
 #include <poppler/splash/SplashBitmap.h>
+#include <poppler/Stream.h>
 
 #include <algorithm>
 #include <memory>
@@ -80,12 +80,19 @@ static int page_damaged(struct err *err, const char *what)
 	return err_set(err, ERR_DOCUMENT, "damaged", "the page is damaged: %s", what);
 }
 
+static int too_much_memory(struct err *err)
+{
+	return err_set(err, ERR_DOCUMENT, "memory",
+		"the page takes more memory than it may (render.memory_limit)");
+}
+
 /* Reads a content stream to its end; false where it cannot be decoded so far. */
 static bool content_is_whole(const Object &content)
 {
 	const int before = stream_errors;
 	unsigned char chunk[4096];
-	int64_t bytes_left = 64 << 20; /* what is longer is not worth the time; limits apply anyway */
+	int64_t bytes_left =
+		64 << 20; /* what is longer is not worth the time; limits apply anyway */
 	Stream *str;
 	int got;
 
@@ -140,15 +147,20 @@ static int check_page(Page *page, XRef *xref, struct err *err)
 	return 0;
 }
 
-static void survey_page(Page *page, Survey *survey)
+/* False where there were errors and nothing else: what comes out white would pass for blank. */
+static bool survey_page(Page *page, Survey *survey)
 {
 	const double points = 72;
+	const int before = stream_errors;
+	struct page_survey found;
 
 	page->display(survey, points, points, 0, false, true, false);
+	found = survey->result(page);
+	return stream_errors == before || found.image_count > 0 || found.marks > 0;
 }
 
-int pdf_plan(struct pdf *pdf, int number, const struct plan_limits *limits,
-	struct page_plan *plan, struct err *err)
+int pdf_plan(struct pdf *pdf, int number, const struct plan_limits *limits, struct page_plan *plan,
+	struct err *err)
 try {
 	Page *page = pdf->doc->getPage(number);
 	Survey survey(nullptr);
@@ -156,11 +168,12 @@ try {
 
 	if (check_page(page, pdf->doc->getXRef(), err) != 0)
 		return -1;
-	survey_page(page, &survey);
+	if (!survey_page(page, &survey))
+		return page_damaged(err, "nothing on it can be understood");
 	found = survey.result(page);
 	return plan_page(&found, limits, plan, err);
 } catch (const std::bad_alloc &) {
-	return err_set(err, ERR_DOCUMENT, "memory", "the page takes too much memory");
+	return too_much_memory(err);
 }
 
 int pdf_jpeg(struct pdf *pdf, int number, struct buf *out, struct err *err)
@@ -170,10 +183,9 @@ int pdf_jpeg(struct pdf *pdf, int number, struct buf *out, struct err *err)
 
 	if (page == nullptr)
 		return page_damaged(err, "its description cannot be read");
-	survey_page(page, &survey);
-	return survey.result(page).plain_jpeg
-		       ? 0
-		       : page_damaged(err, "its image cannot be read a second time");
+	if (!survey_page(page, &survey) || !survey.result(page).plain_jpeg)
+		return page_damaged(err, "its image cannot be read a second time");
+	return 0;
 }
 
 /* Takes the rasteriser's pixels; its rows are as tight as ours. */
@@ -185,8 +197,10 @@ static int take_pixels(RenderDevice *device, const struct page_plan *plan, int c
 	const int width = lies ? plan->height : plan->width;
 	const int height = lies ? plan->width : plan->height;
 
-	if (bitmap == nullptr || bitmap->getDataPtr() == nullptr || bitmap->getWidth() != width ||
-		bitmap->getHeight() != height || bitmap->getRowSize() != width * channels)
+	if (bitmap == nullptr || bitmap->getDataPtr() == nullptr)
+		return too_much_memory(err);
+	if (bitmap->getWidth() != width || bitmap->getHeight() != height ||
+		bitmap->getRowSize() != width * channels)
 		return page_damaged(err, "it cannot be rendered");
 	*out = {width, height, channels, bitmap->takeData()};
 	return 0;
@@ -210,10 +224,12 @@ try {
 		rotate, false, true, false);
 	if (device.cut())
 		return page_damaged(err, "its image is cut off or unreadable");
+	if (device.left_out())
+		return too_much_memory(err);
 	if (take_pixels(&device, plan, one_channel ? 1 : 3, out, err) != 0)
 		return -1;
 	image_turn(out, plan->turn);
 	return 0;
 } catch (const std::bad_alloc &) {
-	return err_set(err, ERR_DOCUMENT, "memory", "rendering the page takes too much memory");
+	return too_much_memory(err);
 }

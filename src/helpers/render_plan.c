@@ -7,11 +7,11 @@
 #include <string.h>
 
 static const double POINTS_PER_INCH = 72;
-static const double SCAN_COVERS = 0.6;	  /* of the page, for it to be a scan */
-static const double SUBSTANTIAL = 0.25;	  /* of the page, to set the resolution */
+static const double SCAN_COVERS = 0.6;      /* of the page, for it to be a scan */
+static const double SUBSTANTIAL = 0.25;     /* of the page, to set the resolution */
 static const double EDGE_TOLERANCE = 0.005; /* of the page, for an image to reach its edge */
-enum { TEXT_MARKS = 100 };		  /* more are text of its own, not a stamp on a scan */
-enum { MAX_SIDE = 65000 };		  /* a JPEG's bound, nearly */
+enum { TEXT_MARKS = 100 };                  /* more are text of its own, not a stamp on a scan */
+enum { MAX_SIDE = 65000 };                  /* a JPEG's bound, nearly */
 
 static double box_area(const struct box *b)
 {

@@ -32,8 +32,8 @@ struct box {
 struct placed_image {
 	int width; /* pixels of the image */
 	int height;
-	double ax, ay; /* its row direction on the page: left end to right end, in points */
-	double bx, by; /* its column direction: bottom to top */
+	double ax, ay;  /* its row direction on the page: left end to right end, in points */
+	double bx, by;  /* its column direction: bottom to top */
 	struct box box; /* what is seen of it, in points */
 };
 
@@ -43,9 +43,9 @@ struct page_survey {
 	const struct placed_image *images; /* borrowed */
 	size_t image_count;
 	int64_t largest_pixels; /* of any image on the page, masks included */
-	int marks;		/* visible glyphs, fills and strokes */
-	bool coloured;		/* something on it may be coloured */
-	bool plain_jpeg;	/* one JPEG image, painted as it is, and nothing else */
+	int marks;              /* visible glyphs, fills and strokes */
+	bool coloured;          /* something on it may be coloured */
+	bool plain_jpeg;        /* one JPEG image, painted as it is, and nothing else */
 };
 
 struct plan_limits {

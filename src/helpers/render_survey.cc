@@ -192,8 +192,7 @@ void Survey::drawChar(GfxState *state, double, double, double, double, double, d
 		mark(fill_is_coloured(state) || stroke_is_coloured(state));
 }
 
-void Survey::beginTransparencyGroup(
-	GfxState *, const double *, GfxColorSpace *, bool, bool, bool)
+void Survey::beginTransparencyGroup(GfxState *, const double *, GfxColorSpace *, bool, bool, bool)
 {
 	plain = false;
 }
@@ -330,8 +329,8 @@ void Survey::drawImage(GfxState *state, Object *ref, Stream *str, int width, int
 	place(state, width, height);
 	coloured = coloured || map_is_coloured(map);
 	if (inline_image)
-		OutputDev::drawImage(state, ref, str, width, height, map, interpolate,
-			mask_colors, inline_image);
+		OutputDev::drawImage(state, ref, str, width, height, map, interpolate, mask_colors,
+			inline_image);
 	else
 		note_jpeg(state, str, map, mask_colors == nullptr);
 }

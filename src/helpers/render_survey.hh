@@ -21,7 +21,7 @@ extern "C" {
 
 class Survey : public OutputDev
 {
-public:
+      public:
 	/* jpeg: where the bytes of the page's first JPEG image are copied to; NULL = nowhere. */
 	explicit Survey(struct buf *jpeg_to);
 
@@ -41,10 +41,10 @@ public:
 		GfxTilingPattern *pattern, const double *matrix, int x0, int y0, int x1, int y1,
 		double x_step, double y_step) override;
 	bool functionShadedFill(GfxState *state, GfxFunctionShading *shading) override;
-	bool axialShadedFill(GfxState *state, GfxAxialShading *shading, double t_min,
-		double t_max) override;
-	bool radialShadedFill(GfxState *state, GfxRadialShading *shading, double t_min,
-		double t_max) override;
+	bool axialShadedFill(
+		GfxState *state, GfxAxialShading *shading, double t_min, double t_max) override;
+	bool radialShadedFill(
+		GfxState *state, GfxRadialShading *shading, double t_min, double t_max) override;
 	bool gouraudTriangleShadedFill(
 		GfxState *state, GfxGouraudTriangleShading *shading) override;
 	bool patchMeshShadedFill(GfxState *state, GfxPatchMeshShading *shading) override;
@@ -72,7 +72,7 @@ public:
 		GfxImageColorMap *map, bool interpolate, Stream *mask, int mask_width,
 		int mask_height, GfxImageColorMap *mask_map, bool mask_interpolate) override;
 
-private:
+      private:
 	void mark(bool coloured_mark);
 	void shade();
 	void size_seen(int width, int height);
@@ -85,8 +85,8 @@ private:
 	int image_calls;
 	int marks;
 	bool coloured;
-	bool plain;	  /* no clip, mask, group or blend that would change an image */
-	bool jpeg_seen;	  /* an image that may be sent as the JPEG it is */
+	bool plain;     /* no clip, mask, group or blend that would change an image */
+	bool jpeg_seen; /* an image that may be sent as the JPEG it is */
 };
 
 #endif

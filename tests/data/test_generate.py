@@ -28,7 +28,7 @@ def truth(directory, name):
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     directory = tmp_path_factory.mktemp("fresh")
-    generate("--out", directory, "--kind", "mixed", "--count", 4, "--pages", 2, "--seed", 20261)
+    generate("--out", directory, "--kind", "mixed", "--count", 2, "--pages", 2, "--seed", 20261)
     return directory
 
 
@@ -116,7 +116,7 @@ def test_text_of_a_register_is_header_titles_and_rows():
 
 
 def test_fresh_documents_come_with_their_truth(fresh):
-    assert len(samples(fresh)) == 4
+    assert len(samples(fresh)) == 2
     for name in samples(fresh):
         pages = truth(fresh, name)["pages"]
         assert [page["page"] for page in pages] == [1, 2]

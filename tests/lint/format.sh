@@ -1,7 +1,7 @@
 #!/bin/sh
 # The code is as clang-format 14 leaves it; 'make format' does it.
-# shellcheck source=tests/lint/check.sh
-. "$(dirname -- "$0")/check.sh"
+# shellcheck source=tests/lint/verdict
+. "$(dirname -- "$0")/verdict"
 clang_format=${CLANG_FORMAT:-$(command -v clang-format-14 || echo clang-format)}
 need "$clang_format" clang-format-14
 

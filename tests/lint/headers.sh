@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every header compiles by itself, and twice in one file.
-# shellcheck source=tests/lint/check.sh
-. "$(dirname -- "$0")/check.sh"
+# shellcheck source=tests/lint/verdict
+. "$(dirname -- "$0")/verdict"
 need_flags
 
 sources src tests -- h hh > "$work/headers"

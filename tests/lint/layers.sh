@@ -1,7 +1,7 @@
 #!/bin/sh
 # Includes point down: the table is in the file layers.
-# shellcheck source=tests/lint/check.sh
-. "$(dirname -- "$0")/check.sh"
+# shellcheck source=tests/lint/verdict
+. "$(dirname -- "$0")/verdict"
 
 sources src -- c h cc hh > "$work/sources"
 sed 's,^src/,,' "$work/sources" > "$work/files"

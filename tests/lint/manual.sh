@@ -1,7 +1,7 @@
 #!/bin/sh
 # Manual pages are sound mdoc.
-# shellcheck source=tests/lint/check.sh
-. "$(dirname -- "$0")/check.sh"
+# shellcheck source=tests/lint/verdict
+. "$(dirname -- "$0")/verdict"
 need mandoc mandoc
 
 sources man -- 1 5 8 1.in 5.in 8.in > "$work/pages"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # One library, one file: the table is in the file one_library.
-# shellcheck source=tests/lint/check.sh
-. "$(dirname -- "$0")/check.sh"
+# shellcheck source=tests/lint/verdict
+. "$(dirname -- "$0")/verdict"
 set -f
 
 # matches TEXT PATTERN...

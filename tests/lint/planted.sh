@@ -1,8 +1,8 @@
 #!/bin/sh
 # Each check beside this one finds the fault that is planted for it in a small tree, and nothing in
 # the tree before.
-# shellcheck source=tests/lint/check.sh
-. "$(dirname -- "$0")/check.sh"
+# shellcheck source=tests/lint/verdict
+. "$(dirname -- "$0")/verdict"
 need_build
 need "${CC:-cc}" gcc
 
@@ -11,7 +11,7 @@ new_tree() {
     rm -rf "$work/tree"
     mkdir -p "$work/tree/src" "$work/tree/tests" "$work/tree/man" "$work/tree/build/src"
     cp -R tests/lint "$work/tree/tests/"
-    cp configure.ac .clang-format .clang-tidy "$work/tree/"
+    cp configure.ac Makefile.am .clang-format .clang-tidy "$work/tree/"
     cp "$build/config.h" "$work/tree/build/"
     cd "$work/tree" || exit 70
     printf '#ifndef BUF_H\n#define BUF_H\n\nint buf_len(int len);\n\n#endif\n' > src/buf.h
@@ -42,7 +42,9 @@ compile() {
 }
 
 run() {
-    env -u builddir "$work/tree/tests/lint/$1.sh" > "$work/said" 2>&1
+    script=$work/tree/tests/lint/$1
+    [ -x "$script" ] || script=$script.sh
+    env -u builddir "$script" > "$work/said" 2>&1
 }
 
 # finds CHECK WORDS: run behind a fault planted in the tree.

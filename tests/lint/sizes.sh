@@ -1,8 +1,8 @@
 #!/bin/sh
 # No function over 80 lines, no file over 600; the median function is shown, it should be at most
 # 20. A function stands between "{" and "}" in the first column, as the formatter leaves it.
-# shellcheck source=tests/lint/check.sh
-. "$(dirname -- "$0")/check.sh"
+# shellcheck source=tests/lint/verdict
+. "$(dirname -- "$0")/verdict"
 
 sources src tests tools bench -- c h cc hh py sh sql lua > "$work/files"
 while read -r file; do
@@ -13,10 +13,11 @@ done < "$work/files"
 sources src tests -- c cc > "$work/code"
 # shellcheck disable=SC2046 # paths of this tree have no spaces
 awk '
-    FNR == 1 { start = 0 }
+    FNR == 1 { start = 0; title = "" }
     /^[A-Za-z_].*\(/ { title = $0; sub(/\(.*/, "", title); sub(/.*[ *]/, "", title) }
-    /^\{/ { start = FNR; name = title }
+    /^\{/ && title != "" { start = FNR; name = title }
     /^\}/ && start { print FNR - start + 1, FILENAME ":" start, name; start = 0 }
+    /^\}|;$/ { title = "" }
 ' $(cat "$work/code") | sort -n > "$work/functions"
 awk '$1 > 80 { print $2 ": " $3 "() has " $1 " lines, at most 80" }' "$work/functions" \
     >> "$work/faults"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Calls that have no bound or start a shell, notes to oneself, and white space that nobody sees.
-# shellcheck source=tests/lint/check.sh
-. "$(dirname -- "$0")/check.sh"
+# shellcheck source=tests/lint/verdict
+. "$(dirname -- "$0")/verdict"
 
 # forbid WHY PATTERN LIST: PATTERN (extended) stands in none of the files that LIST names.
 forbid() {
@@ -19,12 +19,12 @@ forbid "is guessable; use O_TMPFILE or mkostemp" \
     '(^|[^A-Za-z0-9_])(mktemp|tmpnam|tempnam)[[:space:]]*\(' "$work/c"
 forbid "is indented by spaces; make format" '^        ' "$work/c"
 
-sources src tests tools bench -- py sql lua > "$work/spaced"
+sources src tests tools bench -- py lua > "$work/spaced"
 forbid "has a tab" "$(printf '\t')" "$work/spaced"
 
 # Recognised texts under tests/data are what they are.
 find . -type f -not -path './.git*' -not -path './build*' -not -path './autom4te*' \
-    -not -path './tests/data/*' -not -name Makefile.in -not -name configure \
+    -not -path './tests/data/*' -not -name Makefile.in -not -name 'configure' -not -name '*~' \
     -not -name aclocal.m4 -not -name 'config.h.in*' -not -name '*.pyc' \
     -exec grep -lI '' {} + | sort > "$work/texts"
 forbid "is a note to oneself; do it, or open an issue" \

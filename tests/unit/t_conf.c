@@ -319,6 +319,9 @@ static const struct bad {
 		":6: api_key_file: /nonexistent/key: No such file or directory"},
 	{BASE "queue { lease = }\n",
 		":4: unexpected token '}'; allowed: key = value, or section { ... }"},
+	{BASE "gemini { api_key = abc+def }\n",
+		":4: what stands on the line of a secret is not understood; allowed: key = "
+		"\"secret\", in quotes"},
 	{BASE "queue = 5\n", ":4: missing opening brace for section 'queue'; allowed: key = value, "
 			     "or section { ... }"},
 	{BASE "queue { lease 5 }\n", ":4: missing equal sign after option 'lease'; allowed: key = "
@@ -367,7 +370,8 @@ static const struct bad bad_environment_files[] = {
 		":2: not a variable; allowed: [export] NAME=value, without blanks around ="},
 	{"1A=1\n", ":1: not a variable; allowed: [export] NAME=value, without blanks around ="},
 	{"A=a b\n", ":1: a value with blanks must stand in quotes"},
-	{"\n\nA=a#b\n", ":3: a value with # ' \" ` or \\ must stand in quotes"},
+	{"\n\nA=a#b\n", ":3: a value with # ' \" ` $ or \\ must stand in quotes"},
+	{"A=a$b\n", ":1: a value with # ' \" ` $ or \\ must stand in quotes"},
 	{"A=\"a\n", ":1: a quote is not closed on its line"},
 	{"A=\"a$b\"\n", ":1: a value with \\ $ or ` must stand in single quotes"},
 	{"A='a'b\n", ":1: something follows the closing quote"},
@@ -428,7 +432,9 @@ static void no_error_shows_a_secret(void **state)
 	static const char *const files[] = {"gemini { api_key = \"HUSH HUSH\" }",
 		"redis { url = \"HUSH\" }", "environment dev { database = \"mysql://u:HUSH@h\" }",
 		"environment dev { service_key = \"HUSH\\tX\" }", "gemini { api_key = \"HUSH",
-		"gemini { api_key \"HUSH\" }"};
+		"gemini { api_key \"HUSH\" }", "gemini { api_key = \"a\"HUSH }",
+		"gemini { api_key = a=HUSH }", "gemini { api_key = a\"HUSH\" }",
+		"gemini { api_key = a {HUSH} }"};
 	char *text = calloc(1, 1000);
 
 	(void)state;

@@ -51,11 +51,11 @@ def bed(gen, faults, size):
     mask = np.ones((height, width), np.float32)
     if not faults.border:
         return mask
-    slope = np.tan(np.radians(faults.skew))
-    ys, xs = np.arange(height)[:, None], np.arange(width)[None, :]
-    mask[xs + 0 * ys < faults.border - slope * (ys - height / 2)] = 0
+    slope = np.float32(np.tan(np.radians(faults.skew)))
+    ys, xs = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
+    mask[xs < faults.border - slope * (ys - height / 2)] = 0
     if gen.random() < 0.6:
-        mask[ys + 0 * xs < faults.border * 0.6 + slope * (xs - width / 2)] = 0
+        mask[ys < faults.border * 0.6 + slope * (xs - width / 2)] = 0
     return np.asarray(Image.fromarray((mask * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1.5)),
                       dtype=np.float32) / 255
 
@@ -78,7 +78,8 @@ def scan_grey(gen, ink, faults):
     soft = np.asarray(turned.filter(ImageFilter.GaussianBlur(faults.blur)), dtype=np.float32) / 255
     height, width = soft.shape
     angle = gen.uniform(0, 2 * np.pi)
-    ramp = (np.cos(angle) * np.linspace(-.5, .5, width)[None, :] + np.sin(angle) * np.linspace(-.5, .5, height)[:, None])
+    across, down = (np.linspace(-.5, .5, edge, dtype=np.float32) for edge in (width, height))
+    ramp = np.float32(np.cos(angle)) * across[None, :] + np.float32(np.sin(angle)) * down[:, None]
     paper = faults.paper + faults.uneven * ramp + clouds(gen, size, 90, faults.texture) + \
         clouds(gen, size, 7, faults.texture * 0.4)
     depth = np.clip(faults.depth + clouds(gen, size, 40, 0.05), 0.5, 0.95)
@@ -88,7 +89,7 @@ def scan_grey(gen, ink, faults):
     grey = grey * (1 - 0.6 * dust(gen, size))
     mask = bed(gen, faults, size)
     grey = grey * mask + (28 + clouds(gen, size, 30, 4)) * (1 - mask)
-    return np.clip(grey + gen.normal(0, faults.noise, grey.shape).astype(np.float32), 0, 255)
+    return np.clip(grey + faults.noise * gen.standard_normal(grey.shape, dtype=np.float32), 0, 255)
 
 
 def as_colour(gen, grey):
@@ -108,7 +109,7 @@ def as_bilevel(gen, grey):
     local = np.asarray(image.resize((max(1, image.width // 16), max(1, image.height // 16)), Image.Resampling.BOX)
                        .filter(ImageFilter.GaussianBlur(4)).resize(image.size, Image.Resampling.BILINEAR), dtype=np.float32)
     white = (grey > np.minimum(local * 0.74, 150)) & ~(grey < 60)
-    specks = gen.random(grey.shape)
+    specks = gen.random(grey.shape, dtype=np.float32)
     white &= specks > 0.00004
     return Image.fromarray((white * 255).astype(np.uint8), "L").convert("1", dither=Image.Dither.NONE)
 
