@@ -58,16 +58,18 @@ void db_lookup_free(struct db_lookup *lookup)
 }
 
 /* Starts a lookup, or takes up the one for this host that is under way. */
-static int request_start(struct db_lookup *lookup, const char *host, struct err *err)
+static struct request *request_start(struct db_lookup *lookup, const char *host, struct err *err)
 {
 	struct request *r = lookup->request;
 	struct gaicb *list[1];
 
 	if (r != NULL && strcmp(r->host, host) == 0)
-		return 0;
-	if (r != NULL && gai_error(&r->control) == EAI_INPROGRESS)
-		return err_set(err, ERR_TRANSIENT, "resolve",
+		return r;
+	if (r != NULL && gai_error(&r->control) == EAI_INPROGRESS) {
+		err_set(err, ERR_TRANSIENT, "resolve",
 			"the lookup of the database's host name has not ended yet");
+		return NULL;
+	}
 	request_drop(lookup);
 	r = mem_calloc(1, sizeof *r);
 	r->host = mem_strdup(host);
@@ -76,18 +78,19 @@ static int request_start(struct db_lookup *lookup, const char *host, struct err 
 	list[0] = &r->control;
 	if (getaddrinfo_a(GAI_NOWAIT, list, 1, NULL) != 0) {
 		request_free(r);
-		return err_set(err, ERR_TRANSIENT, "resolve",
+		err_set(err, ERR_TRANSIENT, "resolve",
 			"the lookup of the database's host name cannot be started");
+		return NULL;
 	}
 	lookup->request = r;
-	return 0;
+	return r;
 }
 
-static int request_wait(struct db_lookup *lookup, const struct db_wait *wait, struct err *err)
+static int request_wait(struct request *r, const struct db_wait *wait, struct err *err)
 {
-	const struct gaicb *const list[1] = {&lookup->request->control};
+	const struct gaicb *const list[1] = {&r->control};
 
-	while (gai_error(&lookup->request->control) == EAI_INPROGRESS) {
+	while (gai_error(&r->control) == EAI_INPROGRESS) {
 		int left = clock_left_ms(wait->deadline_ms);
 		struct timespec slice;
 
@@ -129,14 +132,14 @@ static int resolve(struct db_lookup *lookup, const char *host, const char *port,
 	const struct db_wait *wait, struct db_targets *out, struct err *err)
 {
 	const size_t before = out->count;
+	struct request *r = request_start(lookup, host, err);
 	char address[NI_MAXHOST];
 	int fault;
 
-	if (request_start(lookup, host, err) != 0 || request_wait(lookup, wait, err) != 0)
+	if (r == NULL || request_wait(r, wait, err) != 0)
 		return -1;
-	fault = gai_error(&lookup->request->control);
-	for (const struct addrinfo *a = lookup->request->control.ar_result; a != NULL;
-		a = a->ai_next)
+	fault = gai_error(&r->control);
+	for (const struct addrinfo *a = r->control.ar_result; a != NULL; a = a->ai_next)
 		if (getnameinfo(a->ai_addr, a->ai_addrlen, address, sizeof address, NULL, 0,
 			    NI_NUMERICHOST) == 0)
 			add_target(out, host, address, port);

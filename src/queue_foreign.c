@@ -19,17 +19,17 @@ struct queue_foreign {
 	int64_t since_ms;
 };
 
-static int64_t seen_since(const struct queue *q, const struct queue_foreign *row)
+static int64_t seen_since(const struct queue *q, const struct queue_foreign *row, int64_t now_ms)
 {
 	for (size_t i = 0; i < q->foreign_count; i++)
 		if (strcmp(q->foreign[i].id, row->id) == 0 &&
 			strcmp(q->foreign[i].version, row->version) == 0)
 			return q->foreign[i].since_ms;
-	return clock_boot_ms();
+	return now_ms;
 }
 
 /* What is there now takes the place of what was there at the last look. */
-static void remember(struct queue *q, const struct db_result *r)
+static void remember(struct queue *q, const struct db_result *r, int64_t now_ms)
 {
 	const size_t count = (size_t)db_rows(r);
 	struct queue_foreign *rows = mem_calloc(count, sizeof *rows);
@@ -38,7 +38,7 @@ static void remember(struct queue *q, const struct db_result *r)
 		(void)snprintf(rows[i].id, sizeof rows[i].id, "%s", db_text(r, (int)i, 0));
 		(void)snprintf(
 			rows[i].version, sizeof rows[i].version, "%s", db_text(r, (int)i, 1));
-		rows[i].since_ms = seen_since(q, &rows[i]);
+		rows[i].since_ms = seen_since(q, &rows[i], now_ms);
 	}
 	free(q->foreign);
 	q->foreign = rows;
@@ -62,9 +62,9 @@ static int adopt(struct queue *q, const char **ids, const char **versions, size_
 	return rc;
 }
 
-static int adopt_ripe(struct queue *q, int *count, struct err *err)
+static int adopt_ripe(struct queue *q, int64_t now_ms, int *count, struct err *err)
 {
-	const int64_t before_ms = clock_boot_ms() - q->settings->adopt_foreign_after_ms;
+	const int64_t before_ms = now_ms - q->settings->adopt_foreign_after_ms;
 	const char **ids = mem_calloc(q->foreign_count, sizeof *ids);
 	const char **versions = mem_calloc(q->foreign_count, sizeof *versions);
 	size_t ripe = 0;
@@ -87,6 +87,7 @@ int queue_adopt_foreign(struct queue *q, int *count, struct err *err)
 {
 	char at_most[QUEUE_NUMBER_BYTES];
 	const char *const params[] = {q->sources, queue_number(at_most, FOREIGN_AT_MOST)};
+	const int64_t now_ms = clock_boot_ms();
 	struct db_result *r = NULL;
 
 	*count = 0;
@@ -94,7 +95,7 @@ int queue_adopt_foreign(struct queue *q, int *count, struct err *err)
 		return 0;
 	if (queue_run(q, "foreign", 2, params, &r, err) != 0)
 		return -1;
-	remember(q, r);
+	remember(q, r, now_ms);
 	db_result_free(r);
-	return adopt_ripe(q, count, err);
+	return adopt_ripe(q, now_ms, count, err);
 }

@@ -33,7 +33,7 @@ static int send_fenced(struct queue *q, const char *statement, int param_count,
 		if (rc != 0 && (err->kind != ERR_TRANSIENT || sent == SETTLE_TRIES ||
 				       clock_left_ms(deadline_ms) == 0))
 			return -1;
-		if (rc != 0 && queue_pause(q, SETTLE_PAUSE_MS * sent, err) != 0)
+		if (rc != 0 && queue_pause(q, (int64_t)SETTLE_PAUSE_MS * sent, err) != 0)
 			return -1;
 	}
 	*affected = db_affected(r);
