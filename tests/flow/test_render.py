@@ -238,6 +238,20 @@ def test_an_exif_orientation_does_not_turn_the_page():
         assert same(Image.open(io.BytesIO(data)), out)
 
 
+@pytest.mark.parametrize("change", ["no end", "stray bytes", "bytes behind", "progressive"])
+def test_a_whole_jpeg_with_a_scanners_habits_is_no_fault(change):
+    image = grain(320, 200)
+    data = jpeg_bytes(image, progressive=change == "progressive")
+    assert data[-2:] == b"\xff\xd9"
+    data = {"no end": data[:-2], "stray bytes": data[:-2] + b"\0" * 9 + data[-2:], "bytes behind": data + b"\0" * 99}.get(change, data)
+    pdf = Pdf()
+    name = pdf.image(image, "jpeg", data=data)
+    document = pdf.write([pdf.page("q 320 0 0 200 0 0 cm /I Do Q", (0, 0, 320, 200), {"I": name})])
+    for form in ("jpeg", "pnm"):
+        _, out = only_page(document, "--format", form)
+        assert same(Image.open(io.BytesIO(jpeg_bytes(image, progressive=change == "progressive"))), out)
+
+
 @pytest.mark.parametrize("rotate", [90, 180, 270])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_rotated_jpeg_page_comes_out_as_it_is_viewed(rotate, mode):
