@@ -119,6 +119,8 @@ int main(int argc, char **argv)
 			ctl.conf_given = true;
 		} else if (option == 'j')
 			ctl.json = true;
+		else if (option == 's')
+			ctl.socket = optarg;
 		else if (option == 'V')
 			return printf("indexocrctl %s\n", PACKAGE_VERSION) > 0 ? EX_OK : EX_IOERR;
 		else if (option == 'h')
