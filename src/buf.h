@@ -5,8 +5,9 @@
  * is always followed by a NUL that len does not count, so that texts can be read as strings.
  *
  * Ownership  buf_init() takes the caller's storage; buf_fini() frees what it holds, and may be
- * called twice. Errors     buf_add*() return -1 once the bound would be passed; nothing is added
- * then. Processes  any.
+ *            called twice.
+ * Errors     buf_add*() return -1 once the bound would be passed; nothing is added then.
+ * Processes  any.
  */
 #ifndef INDEXOCR_BUF_H
 #define INDEXOCR_BUF_H

@@ -24,8 +24,8 @@ struct child {
 	const struct role *role;        /* NULL = never used */
 	const struct one_document *one; /* borrowed */
 	bool wanted;
-	bool held;    /* configuration fault: not before a reload */
-	pid_t pid;    /* 0 = none */
+	bool held; /* configuration fault: not before a reload */
+	pid_t pid; /* 0 = none */
 	int64_t spawn;
 	int generation;
 	int64_t started_ms;
@@ -45,8 +45,8 @@ struct child_table {
 	int64_t last_spawn;
 };
 
-struct child_table *child_table_new(struct scoreboard *scoreboard, int lifeline_read_fd, int lifeline_write_fd,
-	void (*after_fork)(void *arg), void *arg)
+struct child_table *child_table_new(struct scoreboard *scoreboard, int lifeline_read_fd,
+	int lifeline_write_fd, void (*after_fork)(void *arg), void *arg)
 {
 	struct child_table *t = mem_calloc(1, sizeof *t);
 
@@ -68,7 +68,8 @@ void child_table_free(struct child_table *t)
 	free(t);
 }
 
-void child_want(struct child_table *t, int slot, const struct role *role, const struct one_document *one)
+void child_want(
+	struct child_table *t, int slot, const struct role *role, const struct one_document *one)
 {
 	struct child *c = &t->children[slot];
 
@@ -124,7 +125,8 @@ int child_running(const struct child_table *t, int from, int to)
 
 void child_stop(struct child_table *t, int slot, enum child_stop how)
 {
-	static const int numbers[] = {[CHILD_DRAIN] = SIGTERM, [CHILD_INTERRUPT] = SIGQUIT, [CHILD_KILL] = SIGKILL};
+	static const int numbers[] = {
+		[CHILD_DRAIN] = SIGTERM, [CHILD_INTERRUPT] = SIGQUIT, [CHILD_KILL] = SIGKILL};
 	struct child *c = &t->children[slot];
 
 	if (c->pid == 0 || (how == CHILD_DRAIN && c->told_to_end))
@@ -145,8 +147,10 @@ static int drop_privileges(const char *user, struct err *err)
 		return 0;
 	pw = user[0] != '\0' ? getpwnam(user) : NULL;
 	if (pw == NULL || pw->pw_uid == 0)
-		return err_set(err, ERR_CONFIG, "user", "workers do not run as root: set user to an existing account");
-	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+		return err_set(err, ERR_CONFIG, "user",
+			"workers do not run as root: set user to an existing account");
+	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
+		setuid(pw->pw_uid) != 0)
 		return err_errno(err, ERR_SYSTEM, "cannot become user %s", user);
 	return 0;
 }
@@ -167,15 +171,16 @@ static void seal_process(const char *role, int slot)
 static _Noreturn void live(struct child_table *t, int slot, const struct settings *settings)
 {
 	const struct child *c = &t->children[slot];
-	const struct process process = {settings, c->one, t->scoreboard, slot, c->spawn, t->lifeline_read_fd};
+	const struct process process = {
+		settings, c->one, t->scoreboard, slot, c->spawn, t->lifeline_read_fd};
 	struct err err;
 
 	(void)close(t->lifeline_write_fd);
 	t->after_fork(t->arg);
 	scoreboard_keep_events(t->scoreboard, slot);
 	if (drop_privileges(settings->user, &err) != 0) {
-		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text}, "Cannot start a %s",
-			c->role->name);
+		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text},
+			"Cannot start a %s", c->role->name);
 		exit(err.kind == ERR_CONFIG ? EX_CONFIG : EX_OSERR);
 	}
 	seal_process(c->role->name, slot);
@@ -201,7 +206,8 @@ static void start(struct child_table *t, int slot, const struct settings *settin
 		live(t, slot, settings);
 	signals_unblock();
 	if (pid == -1) {
-		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = strerror(errno)},
+		log_event(LEVEL_ERROR, "master",
+			&(struct log_more){.ms = -1, .error = strerror(errno)},
 			"Cannot fork a %s, trying again", c->role->name);
 		c->due_ms = clock_boot_ms() + FORK_RETRY_MS;
 		scoreboard_post(t->scoreboard, slot, SB_WAITING, 0, c->spawn);
@@ -259,11 +265,12 @@ static void write_obituary(struct child_table *t, int slot, const struct restart
 	words.environment = v.environment;
 	(void)snprintf(words.prefix, sizeof words.prefix, "%.*s/", (int)(end - v.token), v.token);
 	if (v.page > 0)
-		(void)snprintf(words.reason, sizeof words.reason, "worker ended by %s while %s, page %d",
-			d->reason, sb_state_name(v.state), v.page);
+		(void)snprintf(words.reason, sizeof words.reason,
+			"worker ended by %s while %s, page %d", d->reason, sb_state_name(v.state),
+			v.page);
 	else
-		(void)snprintf(words.reason, sizeof words.reason, "worker ended by %s while %s", d->reason,
-			sb_state_name(v.state));
+		(void)snprintf(words.reason, sizeof words.reason, "worker ended by %s while %s",
+			d->reason, sb_state_name(v.state));
 	scoreboard_obituary_add(t->scoreboard, slot, &words);
 	scoreboard_wake(t->scoreboard, SB_KEEPER);
 }
@@ -276,7 +283,8 @@ static int find(const struct child_table *t, pid_t pid)
 	return -1;
 }
 
-static struct restart_decision bury(struct child_table *t, int slot, int status, const struct set_supervise *settings)
+static struct restart_decision bury(
+	struct child_table *t, int slot, int status, const struct set_supervise *settings)
 {
 	struct child *c = &t->children[slot];
 	struct sb_slot_view v;
@@ -302,7 +310,10 @@ static struct restart_decision bury(struct child_table *t, int slot, int status,
 		scoreboard_retire(t->scoreboard, slot);
 	else
 		scoreboard_post(t->scoreboard, slot,
-			c->held ? SB_HELD : d.throttled ? SB_THROTTLED : SB_WAITING, 0, c->spawn);
+			c->held       ? SB_HELD
+			: d.throttled ? SB_THROTTLED
+				      : SB_WAITING,
+			0, c->spawn);
 	if (c->wanted)
 		scoreboard_post_why(t->scoreboard, slot, c->due_ms, d.reason);
 	if (!c->told_to_end)
@@ -311,7 +322,9 @@ static struct restart_decision bury(struct child_table *t, int slot, int status,
 }
 
 void child_reap(struct child_table *t, const struct set_supervise *settings,
-	void (*ended)(void *arg, int slot, pid_t pid, int wait_status, const struct restart_decision *decision), void *arg)
+	void (*ended)(void *arg, int slot, pid_t pid, int wait_status,
+		const struct restart_decision *decision),
+	void *arg)
 {
 	int status;
 	pid_t pid;

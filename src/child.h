@@ -1,10 +1,11 @@
 /*
  * child - the process table: spawn, reap, back off, escalate
  *
- * Knows a role only as name and main function. One entry a slot of the scoreboard. The table is the master's own memory: no pid is ever
- * taken from anywhere else.
+ * Knows a role only as name and main function. One entry a slot of the scoreboard. The table is the
+ * master's own memory: no pid is ever taken from anywhere else.
  *
- * Ownership  the table owns its entries; settings are borrowed for the length of a call and by children for their life.
+ * Ownership  the table owns its entries; settings are borrowed for the length of a call and by
+ *            children for their life.
  * Processes  master.
  */
 #ifndef INDEXOCR_CHILD_H
@@ -29,12 +30,13 @@ enum child_stop {
 /*
  * after_fork runs in the child first of all (the master's own descriptors are closed there).
  */
-struct child_table *child_table_new(struct scoreboard *scoreboard, int lifeline_read_fd, int lifeline_write_fd,
-	void (*after_fork)(void *arg), void *arg);
+struct child_table *child_table_new(struct scoreboard *scoreboard, int lifeline_read_fd,
+	int lifeline_write_fd, void (*after_fork)(void *arg), void *arg);
 void child_table_free(struct child_table *t);
 
 /* This slot shall have a process of this role, now and after each end. one may be NULL. */
-void child_want(struct child_table *t, int slot, const struct role *role, const struct one_document *one);
+void child_want(
+	struct child_table *t, int slot, const struct role *role, const struct one_document *one);
 /* This slot shall have none: drained if it runs, retired when it is gone. */
 void child_unwant(struct child_table *t, int slot);
 
@@ -57,6 +59,8 @@ void child_forgive(struct child_table *t);
  * Reaps all that have ended; ended is called for each with the decision taken. Slots not wanted are retired.
  */
 void child_reap(struct child_table *t, const struct set_supervise *settings,
-	void (*ended)(void *arg, int slot, pid_t pid, int wait_status, const struct restart_decision *decision), void *arg);
+	void (*ended)(void *arg, int slot, pid_t pid, int wait_status,
+		const struct restart_decision *decision),
+	void *arg);
 
 #endif

@@ -7,10 +7,12 @@
  * nothing and keeps no state: a reload loads anew, compares, and swaps the pointer.
  *
  * Ownership  conf_load() gives the caller *out: conf_free(), which wipes the secrets. path and
- * overrides are borrowed for the call. Units      see settings.h. Errors     ERR_CONFIG, code
- * "config", text "file:line: what is wrong; what is allowed" (the caller exits 78). No text holds a
- * secret. Processes  master and ctl at start, master at reload. Not from two threads at once
- * (libconfuse's scanner is global).
+ *            overrides are borrowed for the call.
+ * Units      see settings.h.
+ * Errors     ERR_CONFIG, code "config", text "file:line: what is wrong; what is allowed" (the
+ *            caller exits 78). No text holds a secret.
+ * Processes  master and ctl at start, master at reload. Not from two threads at once (libconfuse's
+ *            scanner is global).
  */
 #ifndef INDEXOCR_CONF_H
 #define INDEXOCR_CONF_H

@@ -2,7 +2,7 @@
  * conf_check - values that are each allowed but do not go together; environments left out
  *
  * Ownership  changes the caller's settings: environments that are not configured go (and are
- * freed), warnings about them come, what is derived from other values is filled in.
+ *            freed), warnings about them come, what is derived from other values is filled in.
  * Errors     ERR_CONFIG, "file:line: ...".
  * Processes  as conf.h.
  */

@@ -8,7 +8,9 @@
  * nothing expanded: only what systemd, dotenv and sh read alike; the rest is refused by line.
  *
  * Ownership  conf_env_free() wipes the values. Texts returned are borrowed from the struct or from
- * the process' environment. Errors     ERR_CONFIG, "file:line: ...". Processes  as conf.h.
+ *            the process' environment.
+ * Errors     ERR_CONFIG, "file:line: ...".
+ * Processes  as conf.h.
  */
 #ifndef INDEXOCR_CONF_ENV_H
 #define INDEXOCR_CONF_ENV_H

@@ -15,7 +15,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = CONTROL_FDS_MAX - 1, LINE_MAX_BYTES = 256, REPLY_MAX_BYTES = 4 << 20, CLIENT_MS = 5000 };
+enum {
+	CLIENTS_MAX = CONTROL_FDS_MAX - 1,
+	LINE_MAX_BYTES = 256,
+	REPLY_MAX_BYTES = 4 << 20,
+	CLIENT_MS = 5000
+};
 
 struct client {
 	int fd; /* -1 = free */
@@ -39,7 +44,8 @@ static bool somebody_listens(const struct sockaddr_un *address)
 	bool answers = false;
 
 	if (fd != -1)
-		answers = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN;
+		answers = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+			  errno == EAGAIN;
 	fd_close(&fd);
 	return answers;
 }
@@ -49,14 +55,15 @@ static int listen_at(int fd, const char *path, struct err *err)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	if (strlen(path) >= sizeof address.sun_path)
-		return err_set(err, ERR_SYSTEM, "socket", "status.socket %s is longer than %zu characters", path,
+		return err_set(err, ERR_SYSTEM, "socket",
+			"status.socket %s is longer than %zu characters", path,
 			sizeof address.sun_path - 1);
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	if (somebody_listens(&address))
 		return err_set(err, ERR_SYSTEM, "socket", "another daemon listens on %s", path);
 	(void)unlink(path);
-	if (bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 || chmod(path, 0660) != 0 ||
-		listen(fd, CLIENTS_MAX) != 0)
+	if (bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
+		chmod(path, 0660) != 0 || listen(fd, CLIENTS_MAX) != 0)
 		return err_errno(err, ERR_SYSTEM, "cannot listen on %s", path);
 	return 0;
 }
@@ -123,7 +130,8 @@ static void accept_clients(struct control *c)
 /* 1 = a whole line stands in client->line, 0 = not yet, -1 = gone or nonsense. */
 static int read_line(struct client *client)
 {
-	const ssize_t n = read(client->fd, client->line + client->line_len, LINE_MAX_BYTES - 1 - client->line_len);
+	const ssize_t n = read(
+		client->fd, client->line + client->line_len, LINE_MAX_BYTES - 1 - client->line_len);
 	char *end;
 
 	if (n < 0)
@@ -137,8 +145,8 @@ static int read_line(struct client *client)
 	return 1;
 }
 
-static void answer(struct client *client, cJSON *(*handler)(void *arg, const char *command, const char *argument),
-	void *arg)
+static void answer(struct client *client,
+	cJSON *(*handler)(void *arg, const char *command, const char *argument), void *arg)
 {
 	char *argument = strchr(client->line, ' ');
 	cJSON *reply;
@@ -156,8 +164,8 @@ static void answer(struct client *client, cJSON *(*handler)(void *arg, const cha
 
 static void send_reply(struct client *client)
 {
-	const ssize_t n = send(client->fd, client->reply.data + client->sent, client->reply.len - client->sent,
-		MSG_NOSIGNAL | MSG_DONTWAIT);
+	const ssize_t n = send(client->fd, client->reply.data + client->sent,
+		client->reply.len - client->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (n > 0)
 		client->sent += (size_t)n;
@@ -165,7 +173,8 @@ static void send_reply(struct client *client)
 		drop(client);
 }
 
-void control_serve(struct control *c, cJSON *(*handler)(void *arg, const char *command, const char *argument), void *arg)
+void control_serve(struct control *c,
+	cJSON *(*handler)(void *arg, const char *command, const char *argument), void *arg)
 {
 	if (c == NULL)
 		return;

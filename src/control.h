@@ -1,10 +1,12 @@
 /*
  * control - the master's side of the control socket
  *
- * A unix stream socket; a client sends one line ("status", "scale 8"), gets one JSON object back and the connection ends. Nothing here
- * blocks the master: sockets are non-blocking, clients are few, each has a deadline.
+ * A unix stream socket; a client sends one line ("status", "scale 8"), gets one JSON object back
+ * and the connection ends. Nothing here blocks the master: sockets are non-blocking, clients are
+ * few, each has a deadline.
  *
- * Ownership  control_open() creates the socket file (an old one that nobody listens on is replaced); control_close() unlinks it.
+ * Ownership  control_open() creates the socket file (an old one that nobody listens on is
+ *            replaced); control_close() unlinks it.
  * Errors     -1 with ERR_SYSTEM.
  * Processes  master.
  */
@@ -25,7 +27,8 @@ int control_open(struct control **out, const char *path, const char *user, struc
 /* What to poll for; at most CONTROL_FDS_MAX. */
 size_t control_poll_fds(const struct control *c, struct pollfd *fds);
 /* Answers what has come. handler returns the reply (taken). */
-void control_serve(struct control *c, cJSON *(*handler)(void *arg, const char *command, const char *argument), void *arg);
+void control_serve(struct control *c,
+	cJSON *(*handler)(void *arg, const char *command, const char *argument), void *arg);
 /* In a child: closes the descriptors, leaves the file alone. */
 void control_forget(struct control *c);
 void control_close(struct control *c);

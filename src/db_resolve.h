@@ -1,14 +1,14 @@
 /*
  * db_resolve - where a database is: hosts to addresses, never later than a deadline
  *
- * libpq looks names up with getaddrinfo(), which nothing bounds. Here the lookup runs in a thread of
- * the C library's own; one that is overtaken by its deadline is left to end by itself and its answer
- * taken up by the next call, so that at most one is under way.
+ * libpq looks names up with getaddrinfo(), which nothing bounds. Here the lookup runs in a thread
+ * of the C library's own; one that is overtaken by its deadline is left to end by itself and its
+ * answer taken up by the next call, so that at most one is under way.
  *
  * Ownership  targets and their strings are the caller's: db_targets_fini().
  * Units      deadlines in boot time, milliseconds.
  * Errors     ERR_TRANSIENT "resolve"; the texts do not name the host, for a password with an
- * unescaped @ ends up there.
+ *            unescaped @ ends up there.
  * Processes  those that have a db.
  */
 #ifndef INDEXOCR_DB_RESOLVE_H

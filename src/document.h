@@ -4,7 +4,8 @@
  * begin, add ..., end. In memory up to settings->memory_document_bytes, then moved to tmpdir.
  *
  * Ownership  document_intake_begin() takes the caller's storage; document_intake_fini() frees what
- * is left, also after document_intake_end(), which hands the file to the caller's document.
+ *            is left, also after document_intake_end(), which hands the file to the caller's
+ *            document.
  * Errors     ERR_DOCUMENT "empty", "too-large", "not-a-pdf"; ERR_SYSTEM.
  * Processes  worker, ctl.
  */

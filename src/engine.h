@@ -7,9 +7,9 @@
  * is decided by retry.c and done by the pipeline.
  *
  * Ownership  the page and prompt given to start() are borrowed until the call is finished or
- * cancelled. engine_answer is the caller's: engine_answer_fini(). Errors     see err.h; every
- * rejected answer still carries its tokens, model and finish reason in the answer. Processes
- * worker.
+ *            cancelled. engine_answer is the caller's: engine_answer_fini().
+ * Errors     see err.h; every rejected answer still carries its tokens, model and finish reason in
+ *            the answer. Processes worker.
  */
 #ifndef INDEXOCR_ENGINE_H
 #define INDEXOCR_ENGINE_H
@@ -47,8 +47,8 @@ struct engine_tokens {
  */
 struct engine_answer {
 	struct err error; /* kind ERR_NONE = body is there */
-	cJSON *body;	  /* owned; NULL with an error */
-	char model[80];	  /* the model that answered */
+	cJSON *body;      /* owned; NULL with an error */
+	char model[80];   /* the model that answered */
 	char finish_reason[40];
 	struct engine_tokens tokens;
 	int64_t ms;
@@ -59,14 +59,14 @@ void engine_answer_fini(struct engine_answer *answer);
 
 struct engine_context {
 	const struct settings *settings; /* borrowed */
-	struct http *http;		 /* borrowed */
+	struct http *http;               /* borrowed */
 };
 
 struct engine_type {
-	const char *name;	  /* as in engine { use = "..." } */
+	const char *name;         /* as in engine { use = "..." } */
 	const char *image_format; /* what render.c shall deliver: "pnm", or NULL = settings'
 				     render.format */
-	bool metered;		  /* calls count against the limits */
+	bool metered;             /* calls count against the limits */
 	int (*open)(struct engine **out, const struct engine_context *context, struct err *err);
 	/* Tokens a call will take of the input limit, known beforehand. */
 	int64_t (*estimate)(const struct engine *e, const struct engine_prompt *prompt,

@@ -37,8 +37,8 @@ enum err_kind {
 struct err {
 	enum err_kind kind;
 	int64_t retry_after_ms; /* the other side's own hint; 0 = none */
-	char code[32];		/* short, stable, lower-case: "encrypted", "http-503" */
-	char text[512];		/* one sentence, UTF-8, no line breaks, no final stop */
+	char code[32];          /* short, stable, lower-case: "encrypted", "http-503" */
+	char text[512];         /* one sentence, UTF-8, no line breaks, no final stop */
 };
 
 /* Fills err and returns -1, so that `return err_set(...)` reads well. err may not be NULL. */

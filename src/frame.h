@@ -14,7 +14,8 @@
  *
  * Ownership  the caller owns every struct; frame_reader_fini() frees what a reader holds.
  * Errors     -1 and *err: ERR_BUG/"frame" for a malformed frame, ERR_SYSTEM for a failed read or
- * write. Processes  workers and helpers.
+ *            write.
+ * Processes  workers and helpers.
  */
 #ifndef INDEXOCR_FRAME_H
 #define INDEXOCR_FRAME_H

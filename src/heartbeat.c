@@ -26,7 +26,8 @@ struct heartbeat {
 	bool said_down;
 };
 
-int heartbeat_new(struct heartbeat **out, const struct settings *settings, const struct scoreboard *board, struct err *err)
+int heartbeat_new(struct heartbeat **out, const struct settings *settings,
+	const struct scoreboard *board, struct err *err)
 {
 	struct heartbeat *h;
 
@@ -99,7 +100,8 @@ static int beat(struct heartbeat *h, const char *verb, struct err *err)
 		args[count] = entry_json(h, args[count - 1], &v);
 		count++;
 	}
-	rc = redis_script(h->redis, embed_get("lua/heartbeat.lua"), 2, keys, count, (const char *const *)args, NULL, err);
+	rc = redis_script(h->redis, embed_get("lua/heartbeat.lua"), 2, keys, count,
+		(const char *const *)args, NULL, err);
 	for (int i = 0; i < count; i++)
 		free(args[i]);
 	free(args);
@@ -117,7 +119,8 @@ int64_t heartbeat_tend(struct heartbeat *h)
 	h->up = beat(h, "beat", &err) == 0;
 	h->due_ms = clock_boot_ms() + (h->up ? HEARTBEAT_MS : RETRY_MS);
 	if (!h->up && !h->said_down)
-		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err.text}, "Redis is not usable");
+		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err.text},
+			"Redis is not usable");
 	if (h->up && h->said_down)
 		log_event(LEVEL_INFO, "keeper", NULL, "Redis is back");
 	h->said_down = !h->up;

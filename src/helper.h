@@ -9,7 +9,7 @@
  * parent dies.
  *
  * Ownership  struct helper is the caller's storage; helper_stop() ends the process and closes the
- * pipes. Everything in struct helper_command is borrowed for the call.
+ *            pipes. Everything in struct helper_command is borrowed for the call.
  * Errors     ERR_CONFIG "helper-missing" where there is no such program, ERR_SYSTEM for the rest.
  * Processes  worker; the parent of a helper is the process that started it.
  */
@@ -23,15 +23,15 @@
 
 struct helper_command {
 	const char *path;
-	const char *const *argv;	/* from argv[0], NULL-terminated */
+	const char *const *argv;        /* from argv[0], NULL-terminated */
 	const char *const *environment; /* "NAME=value", NULL-terminated; NULL = empty */
-	int input_fd;			/* its standard input; -1 = a pipe to helper.in */
-	int64_t memory_bytes;		/* RLIMIT_AS; 0 = no limit */
+	int input_fd;                   /* its standard input; -1 = a pipe to helper.in */
+	int64_t memory_bytes;           /* RLIMIT_AS; 0 = no limit */
 };
 
 struct helper {
 	pid_t pid; /* 0 = none */
-	int in;	 /* write here, non-blocking; -1 where it has an input_fd, or after helper_stop() */
+	int in;  /* write here, non-blocking; -1 where it has an input_fd, or after helper_stop() */
 	int out; /* read here, non-blocking */
 };
 

@@ -7,17 +7,18 @@
  * and says whether to go on; so every stage that waits obeys stop, lost claims and time limits
  * without knowing of them.
  *
- * Protocols http and https only; redirects are not followed; TLS is verified
- * (against SSL_CERT_FILE where that is set, else the system's authorities); no proxy but the
- * environment's, and none for loopback and streams; NOSIGNAL; an own User-Agent "indexocr/<version>"; `Expect:` is suppressed. Name
- * lookups are bounded by the connect timeout.
+ * Protocols http and https only; redirects are not followed; TLS is verified (against SSL_CERT_FILE
+ * where that is set, else the system's authorities); no proxy but the environment's, and none for
+ * loopback and streams; NOSIGNAL; an own User-Agent "indexocr/<version>"; `Expect:` is suppressed.
+ * Name lookups are bounded by the connect timeout.
  *
  * Ownership  http_start() copies what it needs, except body parts and the sink, which the caller
- * keeps until http_free(). An exchange is freed with http_free(), which also cancels one still
- * running. Errors     http_start(): ERR_CONFIG for a URL that cannot be; transport faults come with
- * the finished exchange, as ERR_TRANSIENT with code "connect", "timeout", "tls", "cut", or
- * ERR_DOCUMENT/"too-large" past the bound (the caller names it better where he can). Processes
- * worker, keeper, ctl; never across fork.
+ *            keeps until http_free(). An exchange is freed with http_free(), which also cancels one
+ *            still running.
+ * Errors     http_start(): ERR_CONFIG for a URL that cannot be; transport faults come with the
+ *            finished exchange, as ERR_TRANSIENT with code "connect", "timeout", "tls", "cut", or
+ *            ERR_DOCUMENT/"too-large" past the bound (the caller names it better where he can).
+ *            Processes worker, keeper, ctl; never across fork.
  */
 #ifndef INDEXOCR_HTTP_H
 #define INDEXOCR_HTTP_H

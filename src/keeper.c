@@ -31,9 +31,9 @@ struct ward {
 	int index;
 	struct sb_environment_view view;
 	int failures;
-	int64_t closed_ms;     /* outage: not before */
-	int64_t contact_ms;    /* in unbroken contact since; 0 = not */
-	int64_t listen_ms;     /* when to listen, or to prove it, next */
+	int64_t closed_ms;  /* outage: not before */
+	int64_t contact_ms; /* in unbroken contact since; 0 = not */
+	int64_t listen_ms;  /* when to listen, or to prove it, next */
 	bool listening;
 	bool said_polling;
 	bool previous_settled; /* claims of this host's previous daemon are free */
@@ -69,10 +69,11 @@ static void publish(struct keeper *k, struct ward *w)
 static void note_failure(struct keeper *k, struct ward *w, const struct err *why)
 {
 	if (w->failures++ == 0)
-		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = why->text}, "Environment %s is not usable",
-			w->settings->name);
+		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = why->text},
+			"Environment %s is not usable", w->settings->name);
 	w->contact_ms = 0;
-	w->closed_ms = clock_boot_ms() + retry_backoff_ms(w->failures, OUTAGE_MS, OUTAGE_MAX_MS, random_unit());
+	w->closed_ms = clock_boot_ms() +
+		       retry_backoff_ms(w->failures, OUTAGE_MS, OUTAGE_MAX_MS, random_unit());
 	w->view.reach = why->kind == ERR_CONFIG ? SB_NO_MIGRATION : SB_DOWN;
 	w->view.looked_ms = clock_boot_ms();
 	w->view.oldest_created[0] = '\0';
@@ -83,7 +84,8 @@ static void note_failure(struct keeper *k, struct ward *w, const struct err *why
 static void note_success(struct keeper *k, struct ward *w)
 {
 	if (w->failures > 0)
-		log_event(LEVEL_INFO, "keeper", NULL, "Environment %s is usable again", w->settings->name);
+		log_event(LEVEL_INFO, "keeper", NULL, "Environment %s is usable again",
+			w->settings->name);
 	w->failures = 0;
 	if (w->contact_ms == 0)
 		w->contact_ms = clock_boot_ms();
@@ -134,8 +136,9 @@ static void collect_leases(struct keeper *k, const struct ward *w, struct lease_
 	for (int i = 1; i < slots; i++) {
 		struct sb_slot_view *v = &list->views[list->count];
 
-		if (!scoreboard_look(k->board, i, v) || v->claim == 0 || v->environment != w->index ||
-			v->document[0] == '\0' || v->alive_ms < alive_after)
+		if (!scoreboard_look(k->board, i, v) || v->claim == 0 ||
+			v->environment != w->index || v->document[0] == '\0' ||
+			v->alive_ms < alive_after)
 			continue;
 		list->leases[list->count] = (struct queue_lease){v->document, v->token};
 		list->owners[list->count++] = (struct lease_owner){i, v->claim};
@@ -168,8 +171,8 @@ static struct reclaim reclaim_of(const struct keeper *k, const struct ward *w)
 }
 
 /* Runs one of the kinds; what it gave back is ready now. */
-static int reclaim(struct keeper *k, struct ward *w, int (*kind)(const struct reclaim *r, int *count, struct err *err),
-	struct err *err)
+static int reclaim(struct keeper *k, struct ward *w,
+	int (*kind)(const struct reclaim *r, int *count, struct err *err), struct err *err)
 {
 	const struct reclaim r = reclaim_of(k, w);
 	int count = 0;
@@ -223,8 +226,10 @@ static int promote(struct keeper *k, struct ward *w, struct err *err)
 		return -1;
 	if (count > 0)
 		became_ready(k, w);
-	w->promote_ms = clock_boot_ms() +
-		(next_ms >= 0 && next_ms < k->settings->queue.poll_interval_ms ? next_ms : k->settings->queue.poll_interval_ms);
+	w->promote_ms =
+		clock_boot_ms() + (next_ms >= 0 && next_ms < k->settings->queue.poll_interval_ms
+						  ? next_ms
+						  : k->settings->queue.poll_interval_ms);
 	return 0;
 }
 
@@ -240,7 +245,8 @@ static int look(struct keeper *k, struct ward *w, struct err *err)
 	w->view.foreign = depth.foreign;
 	w->view.failed = depth.failed;
 	w->view.oldest_ready_ms = depth.oldest_ready_ms;
-	(void)snprintf(w->view.oldest_created, sizeof w->view.oldest_created, "%s", depth.oldest_created);
+	(void)snprintf(
+		w->view.oldest_created, sizeof w->view.oldest_created, "%s", depth.oldest_created);
 	w->view.looked_ms = clock_boot_ms();
 	if (depth.ready > 0)
 		k->wake_owed = true;
@@ -261,7 +267,8 @@ static void listen_to(struct keeper *k, struct ward *w)
 		rc = queue_listen(w->queue, &err);
 	w->listening = rc == 0;
 	if (rc != 0 && !w->said_polling)
-		log_event(LEVEL_WARN, "keeper", &(struct log_more){.ms = -1, .error = rc == -1 ? err.text : NULL},
+		log_event(LEVEL_WARN, "keeper",
+			&(struct log_more){.ms = -1, .error = rc == -1 ? err.text : NULL},
 			"No notifications from %s, polling every %lld ms", w->settings->name,
 			(long long)k->settings->queue.poll_interval_ms);
 	w->said_polling = rc != 0;
@@ -405,7 +412,8 @@ static int open_wards(struct keeper *k, struct err *err)
 		w->settings = &k->settings->environments[i];
 		w->index = scoreboard_environment_index(k->board, w->settings->name);
 		w->view.oldest_ready_ms = -1;
-		if (queue_new(&w->queue, w->settings, &k->settings->queue, "indexocr-keeper", err) != 0)
+		if (queue_new(&w->queue, w->settings, &k->settings->queue, "indexocr-keeper",
+			    err) != 0)
 			return err_prefix(err, "environment %s: ", w->settings->name);
 		queue_watch(w->queue, check, k);
 	}
@@ -416,7 +424,8 @@ static int open_keeper(struct keeper *k, const struct process *process, struct e
 {
 	static const int caught[] = {SIGTERM, SIGQUIT, SIGUSR1, 0};
 	static const int ignored[] = {SIGINT, SIGHUP, SIGTTIN, SIGTTOU, 0};
-	const struct pollfd event = {.fd = scoreboard_event_fd(process->scoreboard, SB_KEEPER), .events = POLLIN};
+	const struct pollfd event = {
+		.fd = scoreboard_event_fd(process->scoreboard, SB_KEEPER), .events = POLLIN};
 
 	k->process = process;
 	k->settings = process->settings;
@@ -457,7 +466,8 @@ static void turn(struct keeper *k)
 	owed = wake_sleepers(k);
 	for (size_t i = 0; i < k->ward_count; i++)
 		if (k->wards[i].listening)
-			fds[count++] = (struct pollfd){.fd = queue_listen_fd(k->wards[i].queue), .events = POLLIN};
+			fds[count++] = (struct pollfd){
+				.fd = queue_listen_fd(k->wards[i].queue), .events = POLLIN};
 	(void)http_wait(k->http, fds, count, owed ? OWED_MS : TICK_MS, &err);
 }
 
@@ -467,9 +477,12 @@ static void last_turn(struct keeper *k)
 	struct err err;
 
 	for (size_t i = 0; i < k->ward_count; i++)
-		if (has_obituary(k, &k->wards[i]) && reclaim(k, &k->wards[i], reclaim_obituaries, &err) != 0)
-			log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err.text},
-				"Claims in %s are left to the next daemon", k->wards[i].settings->name);
+		if (has_obituary(k, &k->wards[i]) &&
+			reclaim(k, &k->wards[i], reclaim_obituaries, &err) != 0)
+			log_event(LEVEL_ERROR, "keeper",
+				&(struct log_more){.ms = -1, .error = err.text},
+				"Claims in %s are left to the next daemon",
+				k->wards[i].settings->name);
 	heartbeat_remove(k->heartbeat);
 }
 
@@ -480,7 +493,8 @@ static int keeper_main(const struct process *process)
 	int status = EX_OK;
 
 	if (open_keeper(&k, process, &err) != 0) {
-		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err.text}, "Cannot start");
+		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err.text},
+			"Cannot start");
 		status = err.kind == ERR_CONFIG ? EX_CONFIG : EX_SOFTWARE;
 	} else {
 		scoreboard_state(k.board, SB_KEEPER, SB_READING);

@@ -34,8 +34,8 @@ static void note(const struct reclaim *r, int count, const char *whose)
 	if (count == 0)
 		return;
 	scoreboard_count(r->board, SB_KEEPER, SB_CLAIMS_RECLAIMED, (uint64_t)count);
-	log_event(LEVEL_WARN, "keeper", NULL, "Gave back %d claim%s of %s in %s", count, count == 1 ? "" : "s", whose,
-		r->name);
+	log_event(LEVEL_WARN, "keeper", NULL, "Gave back %d claim%s of %s in %s", count,
+		count == 1 ? "" : "s", whose, r->name);
 }
 
 /* ---- obituaries */
@@ -46,7 +46,8 @@ bool reclaim_has_obituaries(const struct reclaim *r)
 
 	for (int slot = 1; slot < scoreboard_slots(r->board); slot++)
 		for (int i = 0; i < SB_OBITUARIES; i++)
-			if (scoreboard_obituary_get(r->board, slot, i, &words) && words.environment == r->environment)
+			if (scoreboard_obituary_get(r->board, slot, i, &words) &&
+				words.environment == r->environment)
 				return true;
 	return false;
 }
@@ -56,9 +57,11 @@ static int settle_obituary(const struct reclaim *r, int slot, int i, int *count,
 	struct sb_obituary words;
 	int given_back;
 
-	if (!scoreboard_obituary_get(r->board, slot, i, &words) || words.environment != r->environment)
+	if (!scoreboard_obituary_get(r->board, slot, i, &words) ||
+		words.environment != r->environment)
 		return 0;
-	if (queue_reclaim_prefix(r->queue, words.prefix, words.crashed, words.reason, &given_back, err) != 0)
+	if (queue_reclaim_prefix(
+		    r->queue, words.prefix, words.crashed, words.reason, &given_back, err) != 0)
 		return -1;
 	note(r, given_back, words.reason);
 	scoreboard_obituary_clear(r->board, slot, i);
@@ -158,7 +161,8 @@ static bool has_obituary(const struct reclaim *r, const struct token *token, con
 	return false;
 }
 
-static int give_back(const struct reclaim *r, const struct stray *stray, const struct token *token, struct err *err)
+static int give_back(const struct reclaim *r, const struct stray *stray, const struct token *token,
+	struct err *err)
 {
 	struct job job = {.environment = r->name};
 
@@ -168,7 +172,8 @@ static int give_back(const struct reclaim *r, const struct stray *stray, const s
 }
 
 /* A live spawn names its claim before it asks for it: one it does not name is nobody's. */
-static int settle_stray(const struct reclaim *r, const struct stray *stray, int *count, struct err *err)
+static int settle_stray(
+	const struct reclaim *r, const struct stray *stray, int *count, struct err *err)
 {
 	struct sb_slot_view v;
 	struct token token;

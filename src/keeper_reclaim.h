@@ -1,8 +1,8 @@
 /*
  * keeper_reclaim - claims whose holder is gone, given back in one environment
  *
- * Each call counts and logs what it gave back. Nothing here trusts a list of "my tokens": a claim is
- * touched only where its holder is known to be dead, or to have nothing to do with it any more.
+ * Each call counts and logs what it gave back. Nothing here trusts a list of "my tokens": a claim
+ * is touched only where its holder is known to be dead, or to have nothing to do with it any more.
  *
  * Ownership  everything in struct reclaim is borrowed.
  * Errors     those of the queue's statements; *count is what was given back before.

@@ -9,8 +9,9 @@
  *
  * Ownership  the reservation is the caller's value. Settings are borrowed.
  * Errors     ERR_TRANSIENT "redis-lost" where on_redis_loss = "wait" and Redis is away; ERR_CONFIG
- * (NOAUTH, WRONGPASS, NOPERM). Processes  worker; one struct limiter per process. The shared home
- * lives in memory the master mapped before the fork.
+ *            (NOAUTH, WRONGPASS, NOPERM).
+ * Processes  worker; one struct limiter per process. The shared home lives in memory the master
+ *            mapped before the fork.
  */
 #ifndef INDEXOCR_LIMITER_H
 #define INDEXOCR_LIMITER_H

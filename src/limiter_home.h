@@ -7,7 +7,9 @@
  * window. Zeroed memory is a valid, empty home.
  *
  * Ownership  the mapping belongs to the caller; struct limiter_redis is freed by
- * limiter_redis_free(). Units      ms are boot time unless said otherwise. Processes  worker.
+ *            limiter_redis_free().
+ * Units      ms are boot time unless said otherwise.
+ * Processes  worker.
  */
 #ifndef INDEXOCR_LIMITER_HOME_H
 #define INDEXOCR_LIMITER_HOME_H

@@ -2,17 +2,18 @@
  * limiter_plan - when the next call may be sent: the limiter's arithmetic, pure
  *
  * Time is cut into buckets of 250 ms. A call that lies in bucket b is sent somewhere in b and
- * arrives up to guard_ms later; so no 60 s of arrivals hold more than the limit if no
- * (60 s + guard)/250 ms + 1 buckets in a row do. That is the window: 245 buckets, 61.25 s, a ceiling
- * of 98 % of the limit. Pacing is the same rule on a short window: at most pace_calls in any
- * pace_buckets in a row, a rate a ninth above the limit's own, so that what was missed can be caught
- * up. A reservation goes into the earliest bucket from now on where every window that holds it
- * keeps the rules; what is reserved keeps its place, so a large reservation never starves.
+ * arrives up to guard_ms later; so no 60 s of arrivals hold more than the limit if no (60 s +
+ * guard)/250 ms + 1 buckets in a row do. That is the window: 245 buckets, 61.25 s, a ceiling of 98
+ * % of the limit. Pacing is the same rule on a short window: at most pace_calls in any pace_buckets
+ * in a row, a rate a ninth above the limit's own, so that what was missed can be caught up. A
+ * reservation goes into the earliest bucket from now on where every window that holds it keeps the
+ * rules; what is reserved keeps its place, so a large reservation never starves.
  *
  * lua/log.lua and lua/reserve.lua say the same for Redis.
  *
  * Units      buckets are counted from the clock's zero: floor(ms / 250).
- * Errors     none; pure functions, no clock of their own. Processes  any.
+ * Errors     none; pure functions, no clock of their own.
+ * Processes  any.
  */
 #ifndef INDEXOCR_LIMITER_PLAN_H
 #define INDEXOCR_LIMITER_PLAN_H

@@ -21,7 +21,8 @@ static int lock_same_file(const char *path, int fd, struct err *err)
 	struct stat held, named;
 
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		return errno == EWOULDBLOCK ? 1 : err_errno(err, ERR_SYSTEM, "cannot lock %s", path);
+		return errno == EWOULDBLOCK ? 1
+					    : err_errno(err, ERR_SYSTEM, "cannot lock %s", path);
 	if (fstat(fd, &held) != 0)
 		return err_errno(err, ERR_SYSTEM, "cannot look at %s", path);
 	if (stat(path, &named) != 0 || held.st_dev != named.st_dev || held.st_ino != named.st_ino)
@@ -41,7 +42,9 @@ static int open_locked(const char *path, int *fd, struct err *err)
 		if (rc != 0)
 			fd_close(fd);
 	}
-	return rc == 2 ? err_set(err, ERR_SYSTEM, "lock", "%s is being replaced again and again", path) : rc;
+	return rc == 2 ? err_set(err, ERR_SYSTEM, "lock", "%s is being replaced again and again",
+				 path)
+		       : rc;
 }
 
 static void read_id(int fd, char *id, size_t size)
@@ -56,7 +59,8 @@ static void read_id(int fd, char *id, size_t size)
 	id[len] = '\0';
 }
 
-int lockfile_take(const char *pid_file, const char *own_id, char *previous, size_t previous_size, int *fd, struct err *err)
+int lockfile_take(const char *pid_file, const char *own_id, char *previous, size_t previous_size,
+	int *fd, struct err *err)
 {
 	char *path = mem_printf("%s.lock", pid_file);
 	char *line = mem_printf("%s\n", own_id);
@@ -64,7 +68,8 @@ int lockfile_take(const char *pid_file, const char *own_id, char *previous, size
 
 	if (rc == 0) {
 		read_id(*fd, previous, previous_size);
-		if (ftruncate(*fd, 0) != 0 || pwrite(*fd, line, strlen(line), 0) != (ssize_t)strlen(line)) {
+		if (ftruncate(*fd, 0) != 0 ||
+			pwrite(*fd, line, strlen(line), 0) != (ssize_t)strlen(line)) {
 			rc = err_errno(err, ERR_SYSTEM, "cannot write to %s", path);
 			fd_close(fd);
 		}

@@ -14,7 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 64 * 1024, MESSAGE_MAX_BYTES = 2048, SECRETS_MAX = 64, SECRET_MIN_BYTES = 6, JOB_MAX_BYTES = 64 };
+enum {
+	LINE_MAX_BYTES = 64 * 1024,
+	MESSAGE_MAX_BYTES = 2048,
+	SECRETS_MAX = 64,
+	SECRET_MIN_BYTES = 6,
+	JOB_MAX_BYTES = 64
+};
 
 static struct {
 	int fd; /* of the file; -1 = none */
@@ -58,9 +64,12 @@ static void open_file(void)
 {
 	if (sink.fd != -1)
 		(void)close(sink.fd);
-	sink.fd = sink.path != NULL
-		? open(sink.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0640)
-		: -1;
+	sink.fd =
+		sink.path != NULL
+			? open(sink.path,
+				  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW,
+				  0640)
+			: -1;
 }
 
 void log_open(const struct set_log *settings, const char *name, const char *worker)
@@ -94,7 +103,8 @@ void log_secret(const char *secret)
 
 void log_job(const char *environment, const char *job)
 {
-	(void)snprintf(sink.environment, sizeof sink.environment, "%s", environment != NULL ? environment : "");
+	(void)snprintf(sink.environment, sizeof sink.environment, "%s",
+		environment != NULL ? environment : "");
 	(void)snprintf(sink.job, sizeof sink.job, "%s", job != NULL ? job : "");
 }
 
@@ -122,7 +132,8 @@ static void add_clean(cJSON *line, const char *key, const char *text)
 	free(out);
 }
 
-static char *as_json(enum log_level level, const char *stage, const struct log_more *more, const char *message)
+static char *as_json(
+	enum log_level level, const char *stage, const struct log_more *more, const char *message)
 {
 	cJSON *line = cJSON_CreateObject();
 	char now[CLOCK_TEXT_BYTES];
@@ -153,7 +164,8 @@ static char *as_json(enum log_level level, const char *stage, const struct log_m
 	return text;
 }
 
-static char *as_text(enum log_level level, const char *stage, const struct log_more *more, const char *message, bool colour)
+static char *as_text(enum log_level level, const char *stage, const struct log_more *more,
+	const char *message, bool colour)
 {
 	struct buf b;
 	char now[CLOCK_TEXT_BYTES];
@@ -162,8 +174,8 @@ static char *as_text(enum log_level level, const char *stage, const struct log_m
 
 	buf_init(&b, LINE_MAX_BYTES);
 	clock_format(clock_real_ms(), now);
-	rc = buf_addf(&b, "%s%.8s %-7s %-8s %s", colour ? level_colours[level] : "", now + 11, level_names[level],
-		stage, message);
+	rc = buf_addf(&b, "%s%.8s %-7s %-8s %s", colour ? level_colours[level] : "", now + 11,
+		level_names[level], stage, message);
 	if (rc == 0 && error != NULL)
 		rc = buf_addf(&b, ": %s", error);
 	if (rc == 0 && sink.job[0] != '\0')
@@ -203,7 +215,8 @@ static bool stderr_is_journal(void)
 	return getenv("JOURNAL_STREAM") != NULL;
 }
 
-static void to_stderr(enum log_level level, const char *stage, const struct log_more *more, const char *message, const char *json)
+static void to_stderr(enum log_level level, const char *stage, const struct log_more *more,
+	const char *message, const char *json)
 {
 	const bool terminal = isatty(STDERR_FILENO) == 1;
 	char prefix[8] = "";
@@ -222,7 +235,8 @@ static void to_stderr(enum log_level level, const char *stage, const struct log_
 	free(text);
 }
 
-static void emit(enum log_level level, const char *stage, const struct log_more *more, const char *message)
+static void emit(
+	enum log_level level, const char *stage, const struct log_more *more, const char *message)
 {
 	char *json = as_json(level, stage, more, message);
 
@@ -247,7 +261,8 @@ static void report_dropped(void)
 		sink.dropped = dropped;
 }
 
-void log_event(enum log_level level, const char *stage, const struct log_more *more, const char *fmt, ...)
+void log_event(
+	enum log_level level, const char *stage, const struct log_more *more, const char *fmt, ...)
 {
 	static const struct log_more none = {.ms = -1};
 	const int saved = errno;

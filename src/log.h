@@ -1,12 +1,14 @@
 /*
  * log - one line per event: NDJSON in a file per process, and the same on stderr
  *
- * `<directory>/<name>.ndjson`, one write() a line, appended, so that processes never mix their lines:
- * {"ts","level","stage","message","worker","environment","job","page","ms","error","data"}. On a terminal the same events are one readable
- * line each; under journald they carry priority prefixes. A full or missing disk stops nothing: lines are dropped there, the next
- * that fits says how many. Secrets registered with log_secret() are masked in every text that goes out.
+ * `<directory>/<name>.ndjson`, one write() a line, appended, so that processes never mix their
+ * lines: {"ts","level","stage","message","worker","environment","job","page","ms","error","data"}.
+ * On a terminal the same events are one readable line each; under journald they carry priority
+ * prefixes. A full or missing disk stops nothing: lines are dropped there, the next that fits says
+ * how many. Secrets registered with log_secret() are masked in every text that goes out.
  *
- * Ownership  one sink a process, inside log.c (the one mutable global beside the signal flags); strings are copied.
+ * Ownership  one sink a process, inside log.c (the one mutable global beside the signal flags);
+ *            strings are copied.
  * Errors     none: a log that cannot be written is no reason to fail.
  * Processes  any; after a fork the child calls log_open() anew with its own name.
  */
@@ -31,14 +33,14 @@ void log_secret(const char *secret);
 void log_job(const char *environment, const char *job);
 
 struct log_more {
-	int page;            /* 0 = none */
-	int64_t ms;          /* -1 = none */
-	const char *error;   /* NULL = none */
-	cJSON *data;         /* taken: log_event() deletes it; NULL = none */
+	int page;          /* 0 = none */
+	int64_t ms;        /* -1 = none */
+	const char *error; /* NULL = none */
+	cJSON *data;       /* taken: log_event() deletes it; NULL = none */
 };
 
 /* more may be NULL. */
-void log_event(enum log_level level, const char *stage, const struct log_more *more, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+void log_event(enum log_level level, const char *stage, const struct log_more *more,
+	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

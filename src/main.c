@@ -24,7 +24,8 @@ struct options {
 };
 
 static const char usage_text[] =
-	"usage: indexocrd [-c FILE] [-t] [-T] [-d] [-n WORKERS] [--worker-id ID] [--redis-url URL] [-V] [-h]\n"
+	"usage: indexocrd [-c FILE] [-t] [-T] [-d] [-n WORKERS] [--worker-id ID] [--redis-url URL] "
+	"[-V] [-h]\n"
 	"\n"
 	"  -c, --config FILE     configuration (default " SYSCONFDIR "/indexocr.conf)\n"
 	"  -t, --test            check the configuration and exit\n"
@@ -64,7 +65,8 @@ static int parse_workers(const char *text, int *workers)
 	const long n = strtol(text, &end, 10);
 
 	if (*text == '\0' || *end != '\0' || n < 1 || n > 1024) {
-		(void)fprintf(stderr, "indexocrd: -n wants a number from 1 to 1024, not \"%s\"\n", text);
+		(void)fprintf(
+			stderr, "indexocrd: -n wants a number from 1 to 1024, not \"%s\"\n", text);
 		return -1;
 	}
 	*workers = (int)n;
@@ -131,7 +133,8 @@ static int parse_options(struct options *o, int argc, char **argv)
 			return status;
 	}
 	if (optind < argc) {
-		(void)fprintf(stderr, "indexocrd: \"%s\" is no option; indexocrd -h shows them\n", argv[optind]);
+		(void)fprintf(stderr, "indexocrd: \"%s\" is no option; indexocrd -h shows them\n",
+			argv[optind]);
 		return EX_USAGE;
 	}
 	if (o->conf_path == NULL && o->one.path == NULL)
@@ -192,7 +195,8 @@ static int start(struct options *o, struct settings *settings)
 		make_private(settings);
 	/* Paths in the configuration are absolute or meant from where we were started: stay there unless in the background. */
 	if (o->background && daemon(0, 0) != 0) {
-		(void)fprintf(stderr, "indexocrd: cannot go into the background: %s\n", strerror(errno));
+		(void)fprintf(
+			stderr, "indexocrd: cannot go into the background: %s\n", strerror(errno));
 		conf_free(settings);
 		return EX_OSERR;
 	}

@@ -24,7 +24,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { TICK_MS = 1000, KILL_AFTER_MS = 10000, FIRST_WORKER = SB_KEEPER + 1, SPARE_DESCRIPTORS = 256 };
+enum {
+	TICK_MS = 1000,
+	KILL_AFTER_MS = 10000,
+	FIRST_WORKER = SB_KEEPER + 1,
+	SPARE_DESCRIPTORS = 256
+};
 
 enum phase {
 	RUNNING,
@@ -116,11 +121,13 @@ static void enter(struct master *m, enum phase phase, int64_t for_ms)
 static void drain(struct master *m, const char *why)
 {
 	if (m->phase != RUNNING) {
-		log_event(LEVEL_INFO, "master", NULL, "%s again: interrupting %d workers", why, workers_running(m));
+		log_event(LEVEL_INFO, "master", NULL, "%s again: interrupting %d workers", why,
+			workers_running(m));
 		enter(m, INTERRUPTING, KILL_AFTER_MS);
 		return;
 	}
-	log_event(LEVEL_INFO, "master", NULL, "%s: draining, waiting for %d workers", why, workers_running(m));
+	log_event(LEVEL_INFO, "master", NULL, "%s: draining, waiting for %d workers", why,
+		workers_running(m));
 	enter(m, DRAINING, m->settings->supervise.drain_timeout_ms);
 }
 
@@ -136,16 +143,19 @@ static bool stopped(struct master *m)
 	else if (late && m->phase == CLOSING)
 		child_stop(m->children, SB_KEEPER, CHILD_KILL);
 	else if (late && m->phase == DRAINING) {
-		log_event(LEVEL_WARN, "master", NULL, "drain_timeout has passed: interrupting %d workers", workers_running(m));
+		log_event(LEVEL_WARN, "master", NULL,
+			"drain_timeout has passed: interrupting %d workers", workers_running(m));
 		enter(m, INTERRUPTING, KILL_AFTER_MS);
 	} else if (late && m->phase == INTERRUPTING) {
-		log_event(LEVEL_WARN, "master", NULL, "killing %d workers that do not end", workers_running(m));
+		log_event(LEVEL_WARN, "master", NULL, "killing %d workers that do not end",
+			workers_running(m));
 		enter(m, KILLING, KILL_AFTER_MS);
 	}
 	return workers_running(m) == 0 && !child_is_running(m->children, SB_KEEPER);
 }
 
-static void child_ended(void *arg, int slot, pid_t pid, int wait_status, const struct restart_decision *d)
+static void child_ended(
+	void *arg, int slot, pid_t pid, int wait_status, const struct restart_decision *d)
 {
 	struct master *m = arg;
 	char name[SB_TEXT_BYTES];
@@ -159,20 +169,28 @@ static void child_ended(void *arg, int slot, pid_t pid, int wait_status, const s
 		log_event(LEVEL_DEBUG, "master", NULL, "%s (pid %ld) has ended", name, (long)pid);
 	else if (d->hold)
 		log_event(LEVEL_ERROR, "master", NULL,
-			"%s (pid %ld) ended with a configuration fault, not started again before a reload", name, (long)pid);
+			"%s (pid %ld) ended with a configuration fault, not started again before a "
+			"reload",
+			name, (long)pid);
 	else
-		log_event(LEVEL_WARN, "master", NULL, "%s (pid %ld) ended: %s%s", name, (long)pid, d->reason,
-			d->throttled ? ", throttled" : m->phase == RUNNING ? ", starting it again" : "");
+		log_event(LEVEL_WARN, "master", NULL, "%s (pid %ld) ended: %s%s", name, (long)pid,
+			d->reason,
+			d->throttled          ? ", throttled"
+			: m->phase == RUNNING ? ", starting it again"
+					      : "");
 }
 
 /* ---- configuration */
 
-static int register_environments(struct scoreboard *sb, const struct settings *settings, struct err *err)
+static int register_environments(
+	struct scoreboard *sb, const struct settings *settings, struct err *err)
 {
 	for (size_t i = 0; i < settings->environment_count; i++)
 		if (scoreboard_environment_index(sb, settings->environments[i].name) == -1)
 			return err_set(err, ERR_CONFIG, "environments",
-				"more than %d different environments in this daemon's life: restart it", SB_ENVIRONMENTS_MAX);
+				"more than %d different environments in this daemon's life: "
+				"restart it",
+				SB_ENVIRONMENTS_MAX);
 	return 0;
 }
 
@@ -196,7 +214,8 @@ static void replace_old_children(struct master *m)
 	if (m->phase != RUNNING)
 		return;
 	for (int i = FIRST_WORKER; i <= last_slot(m); i++) {
-		if (!child_is_running(m->children, i) || child_generation(m->children, i) == m->generation)
+		if (!child_is_running(m->children, i) ||
+			child_generation(m->children, i) == m->generation)
 			continue;
 		old_workers = true;
 		child_stop(m->children, i, CHILD_DRAIN);
@@ -212,7 +231,8 @@ static int reload(struct master *m)
 	struct settings *fresh = m->plan->load(m->plan->load_arg, &err);
 
 	if (fresh != NULL && fresh->workers_limit != m->settings->workers_limit)
-		log_event(LEVEL_WARN, "master", NULL, "workers_limit needs a restart, it stays %d", m->settings->workers_limit);
+		log_event(LEVEL_WARN, "master", NULL, "workers_limit needs a restart, it stays %d",
+			m->settings->workers_limit);
 	if (fresh == NULL || register_environments(m->scoreboard, fresh, &err) != 0) {
 		conf_free(fresh);
 		(void)snprintf(m->reload_error, sizeof m->reload_error, "%s", err.text);
@@ -352,15 +372,18 @@ static void raise_descriptor_limit(int slots)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= (rlim_t)(slots + SPARE_DESCRIPTORS))
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+		limit.rlim_cur >= (rlim_t)(slots + SPARE_DESCRIPTORS))
 		return;
 	limit.rlim_cur = (rlim_t)(slots + SPARE_DESCRIPTORS);
 	if (limit.rlim_max < limit.rlim_cur)
-		limit.rlim_max = limit.rlim_cur; /* works for root only; without it fewer slots will do or fail clearly */
+		limit.rlim_max =
+			limit.rlim_cur; /* works for root only; without it fewer slots will do or fail clearly */
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int take_lock(struct master *m, const char *daemon, char *previous, size_t previous_size, struct err *err)
+static int take_lock(
+	struct master *m, const char *daemon, char *previous, size_t previous_size, struct err *err)
 {
 	const char *pid_file = m->settings->pid_file;
 	int rc;
@@ -370,7 +393,8 @@ static int take_lock(struct master *m, const char *daemon, char *previous, size_
 	rc = lockfile_take(pid_file, daemon, previous, previous_size, &m->lock_fd, err);
 	if (rc == 1)
 		return err_set(err, ERR_SYSTEM, "running",
-			"another indexocrd (pid %ld) holds %s.lock: stop it, or give this one its own pid_file",
+			"another indexocrd (pid %ld) holds %s.lock: stop it, or give this one its "
+			"own pid_file",
 			(long)lockfile_pid(pid_file), pid_file);
 	return rc == 0 ? lockfile_write_pid(pid_file, err) : rc;
 }
@@ -384,7 +408,8 @@ static int prepare(struct master *m, struct err *err)
 	if (take_lock(m, daemon, previous, sizeof previous, err) != 0)
 		return -1;
 	raise_descriptor_limit(m->settings->workers_limit + 1);
-	if (scoreboard_new(&m->scoreboard, m->settings->workers_limit, limiter_shared_bytes(), err) != 0 ||
+	if (scoreboard_new(
+		    &m->scoreboard, m->settings->workers_limit, limiter_shared_bytes(), err) != 0 ||
 		register_environments(m->scoreboard, m->settings, err) != 0)
 		return -1;
 	scoreboard_set_daemon(m->scoreboard, daemon, previous);
@@ -394,7 +419,8 @@ static int prepare(struct master *m, struct err *err)
 	if (m->plan->one == NULL && m->settings->status.socket[0] != '\0' &&
 		control_open(&m->control, m->settings->status.socket, m->settings->user, err) != 0)
 		return -1;
-	m->children = child_table_new(m->scoreboard, m->lifeline[0], m->lifeline[1], forget_in_child, m);
+	m->children =
+		child_table_new(m->scoreboard, m->lifeline[0], m->lifeline[1], forget_in_child, m);
 	return 0;
 }
 
@@ -414,7 +440,8 @@ static void clean_up(struct master *m)
 
 int master_run(struct settings *settings, const struct master_plan *plan)
 {
-	static const int caught[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGTTIN, SIGTTOU, SIGCHLD, 0};
+	static const int caught[] = {
+		SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGTTIN, SIGTTOU, SIGCHLD, 0};
 	static const int ignored[] = {0};
 	struct master m = {
 		.plan = plan,
@@ -429,14 +456,15 @@ int master_run(struct settings *settings, const struct master_plan *plan)
 
 	register_secrets(settings);
 	if (prepare(&m, &err) != 0) {
-		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text}, "Cannot start");
+		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text},
+			"Cannot start");
 		clean_up(&m);
 		return err.kind == ERR_CONFIG ? EX_CONFIG : EX_CANTCREAT;
 	}
 	signals_catch(caught, ignored, m.wake_fd);
 	if (plan->one == NULL)
-		log_event(LEVEL_INFO, "master", NULL, "indexocrd %s started, daemon %s, %d workers", PACKAGE_VERSION,
-			scoreboard_daemon(m.scoreboard), m.workers);
+		log_event(LEVEL_INFO, "master", NULL, "indexocrd %s started, daemon %s, %d workers",
+			PACKAGE_VERSION, scoreboard_daemon(m.scoreboard), m.workers);
 	run(&m);
 	if (plan->one == NULL)
 		log_event(LEVEL_INFO, "master", NULL, "Stopped");

@@ -1,11 +1,13 @@
 /*
  * master - keeps a keeper and N workers alive, and tells how they are
  *
- * Opens no database, no HTTP, no document. What can block, crash or be attacked happens in a child. It sleeps in one ppoll() on its
- * eventfd (signals, children) and the control socket, and wakes for restarts that are due.
+ * Opens no database, no HTTP, no document. What can block, crash or be attacked happens in a child.
+ * It sleeps in one ppoll() on its eventfd (signals, children) and the control socket, and wakes for
+ * restarts that are due.
  *
  * Ownership  master_run() takes the settings and frees them.
- * Errors     the exit status: EX_OK after a drain, EX_CANTCREAT for pid file, lock or socket, EX_OSERR.
+ * Errors     the exit status: EX_OK after a drain, EX_CANTCREAT for pid file, lock or socket,
+ *            EX_OSERR.
  * Processes  the master.
  */
 #ifndef INDEXOCR_MASTER_H
@@ -20,7 +22,8 @@ struct master_plan {
 	/* For a reload: the new settings, or NULL with the reason in err. */
 	struct settings *(*load)(void *arg, struct err *err);
 	void *load_arg;
-	const struct one_document *one; /* NULL = the queue; else a private daemon for one file: no lock, no socket */
+	const struct one_document
+		*one; /* NULL = the queue; else a private daemon for one file: no lock, no socket */
 };
 
 int master_run(struct settings *settings, const struct master_plan *plan);

@@ -53,13 +53,15 @@ static int fetch(struct run *run, struct err *err)
 
 	scoreboard_state(board(run), slot(run), SB_FETCHING);
 	if (run->environment == NULL) {
-		if (document_take(&settings(run)->storage, run->p->process->one->fd, run->job->path, &run->document, err) != 0)
+		if (document_take(&settings(run)->storage, run->p->process->one->fd, run->job->path,
+			    &run->document, err) != 0)
 			return -1;
-	} else if (storage_fetch(run->p->http, run->environment, &settings(run)->storage, run->job, &run->document, err) != 0) {
+	} else if (storage_fetch(run->p->http, run->environment, &settings(run)->storage, run->job,
+			   &run->document, err) != 0) {
 		return -1;
 	}
-	log_event(LEVEL_DEBUG, "fetch", &(struct log_more){.ms = clock_boot_ms() - before}, "Fetched %lld bytes",
-		(long long)run->document.bytes);
+	log_event(LEVEL_DEBUG, "fetch", &(struct log_more){.ms = clock_boot_ms() - before},
+		"Fetched %lld bytes", (long long)run->document.bytes);
 	return 0;
 }
 
@@ -89,12 +91,14 @@ static void note_known(void *arg, int page)
 
 static int recall(struct run *run, struct err *err)
 {
-	if (prompt_load(settings(run)->engine.prompt_directory, run->job->source, &run->prompt, err) != 0)
+	if (prompt_load(settings(run)->engine.prompt_directory, run->job->source, &run->prompt,
+		    err) != 0)
 		return -1;
 	run->result->page_key = page_key(run);
 	run->known_max = settings(run)->render.max_pages;
 	run->known = mem_calloc((size_t)run->known_max + 1, sizeof *run->known);
-	return run->store->known(run->store->arg, run->job, run->result->page_key, note_known, run, err);
+	return run->store->known(
+		run->store->arg, run->job, run->result->page_key, note_known, run, err);
 }
 
 /* ---- render */
@@ -125,12 +129,14 @@ static void answered(void *arg, int page, const struct engine_answer *answer)
 
 	scoreboard_count(board(run), slot(run), SB_TOKENS_INPUT, (uint64_t)answer->tokens.input);
 	scoreboard_count(board(run), slot(run), SB_TOKENS_OUTPUT, (uint64_t)answer->tokens.output);
-	scoreboard_count(board(run), slot(run), SB_TOKENS_THINKING, (uint64_t)answer->tokens.thinking);
+	scoreboard_count(
+		board(run), slot(run), SB_TOKENS_THINKING, (uint64_t)answer->tokens.thinking);
 	if (!good)
 		scoreboard_count(board(run), slot(run), SB_ENGINE_FAILURES, 1);
 	log_event(good ? LEVEL_DEBUG : LEVEL_WARN, "engine",
-		&(struct log_more){.page = page, .ms = answer->ms, .error = good ? NULL : answer->error.text}, "%s",
-		good ? "Page read" : "Page not read");
+		&(struct log_more){
+			.page = page, .ms = answer->ms, .error = good ? NULL : answer->error.text},
+		"%s", good ? "Page read" : "Page not read");
 }
 
 static void waited(void *arg, int64_t ms)
@@ -250,8 +256,8 @@ static int assemble(struct run *run, struct err *err)
 	if (result->last_pages == NULL)
 		result->last_pages = mem_strdup("[]");
 	if (run->known_count + run->done != facts.total_pages)
-		(void)err_set(err, ERR_BUG, "pages", "%d pages known and %d read do not make %d", run->known_count, run->done,
-			facts.total_pages);
+		(void)err_set(err, ERR_BUG, "pages", "%d pages known and %d read do not make %d",
+			run->known_count, run->done, facts.total_pages);
 	else
 		result->envelope = result_envelope(&facts);
 	free(id);
@@ -266,8 +272,9 @@ static void run_end(struct run *run)
 	free(run->known);
 }
 
-int pipeline_run(struct pipeline *p, const struct set_environment *environment, const struct job *job,
-	const struct pipeline_store *store, struct pipeline_result *result, struct err *err)
+int pipeline_run(struct pipeline *p, const struct set_environment *environment,
+	const struct job *job, const struct pipeline_store *store, struct pipeline_result *result,
+	struct err *err)
 {
 	struct run run = {
 		.p = p,
@@ -280,8 +287,8 @@ int pipeline_run(struct pipeline *p, const struct set_environment *environment, 
 	};
 	int rc = -1;
 
-	if (fetch(&run, err) == 0 && recall(&run, err) == 0 && render(&run, err) == 0 && read_pages(&run, err) == 0 &&
-		assemble(&run, err) == 0)
+	if (fetch(&run, err) == 0 && recall(&run, err) == 0 && render(&run, err) == 0 &&
+		read_pages(&run, err) == 0 && assemble(&run, err) == 0)
 		rc = 0;
 	run_end(&run);
 	return rc;

@@ -1,10 +1,11 @@
 /*
  * pipeline - the way of one document: fetch, render, read, checkpoint, assemble
  *
- * Knows nothing of the queue: what is stored goes through struct pipeline_store, so that a local file (`indexocrctl read`) takes
- * the same way as a claimed row.
+ * Knows nothing of the queue: what is stored goes through struct pipeline_store, so that a local
+ * file (`indexocrctl read`) takes the same way as a claimed row.
  *
- * Ownership  struct pipeline and the store are the worker's, borrowed; pipeline_result_fini() frees what pipeline_run() filled in.
+ * Ownership  struct pipeline and the store are the worker's, borrowed; pipeline_result_fini() frees
+ *            what pipeline_run() filled in.
  * Errors     as of the stages, with their context in the text.
  * Processes  worker.
  */
@@ -30,17 +31,18 @@ struct pipeline {
 
 struct pipeline_store {
 	/* Calls fn for each page that is stored under this key already. */
-	int (*known)(void *arg, const struct job *job, const char *page_key, void (*fn)(void *arg, int page), void *fn_arg,
-		struct err *err);
+	int (*known)(void *arg, const struct job *job, const char *page_key,
+		void (*fn)(void *arg, int page), void *fn_arg, struct err *err);
 	/* Stores pages: a JSON array of {"page", "result", "tokens"}. */
-	int (*save)(void *arg, const struct job *job, const char *page_key, const char *pages_json, struct err *err);
+	int (*save)(void *arg, const struct job *job, const char *page_key, const char *pages_json,
+		struct err *err);
 	void *arg;
 };
 
 /* What is left to be written when all pages have been read. */
 struct pipeline_result {
-	char *page_key;  /* pages stored under it belong to this result */
-	char *envelope;  /* the document without its pages */
+	char *page_key;   /* pages stored under it belong to this result */
+	char *envelope;   /* the document without its pages */
 	char *last_pages; /* JSON array: pages that are not stored yet */
 	int pages;
 	int pages_read; /* in this attempt; the others were stored before */
@@ -50,8 +52,9 @@ struct pipeline_result {
 };
 
 /* environment is NULL for a local file, whose path is job->path. */
-int pipeline_run(struct pipeline *p, const struct set_environment *environment, const struct job *job,
-	const struct pipeline_store *store, struct pipeline_result *result, struct err *err);
+int pipeline_run(struct pipeline *p, const struct set_environment *environment,
+	const struct job *job, const struct pipeline_store *store, struct pipeline_result *result,
+	struct err *err);
 void pipeline_result_fini(struct pipeline_result *result);
 
 #endif

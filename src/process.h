@@ -1,7 +1,8 @@
 /*
  * process - what a child of the master is handed when it is born
  *
- * Ownership  everything is borrowed from the master's memory as it was at the fork; it lives as long as the child.
+ * Ownership  everything is borrowed from the master's memory as it was at the fork; it lives as
+ *            long as the child.
  * Processes  children.
  */
 #ifndef INDEXOCR_PROCESS_H
@@ -16,7 +17,7 @@
 /* `indexocrctl read`: one local file instead of the queue. */
 struct one_document {
 	const char *path;
-	int fd; /* of it, opened before privileges were dropped */
+	int fd;             /* of it, opened before privileges were dropped */
 	const char *source; /* as document_source: which prompt */
 	bool text;          /* print the text, not the result document */
 };

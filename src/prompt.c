@@ -13,7 +13,8 @@ enum { PROMPT_MAX_BYTES = 256 * 1024 };
 static bool is_plain_name(const char *source)
 {
 	return source[0] != '\0' &&
-		strspn(source, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == strlen(source);
+	       strspn(source, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+		       strlen(source);
 }
 
 static char *prompt_path(const char *directory, const char *source)
@@ -41,7 +42,8 @@ int prompt_load(const char *directory, const char *source, struct prompt *prompt
 		return err_prefix(err, "prompt for %s: ", source);
 	}
 	prompt->text = text.data != NULL ? text.data : mem_strdup("");
-	prompt->engine = (struct engine_prompt){.text = prompt->text, .table = strcmp(source, "index") == 0};
+	prompt->engine =
+		(struct engine_prompt){.text = prompt->text, .table = strcmp(source, "index") == 0};
 	hash_text(prompt->text, prompt->sha256);
 	return 0;
 }

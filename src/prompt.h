@@ -1,7 +1,8 @@
 /*
  * prompt - what an engine is asked for a document_source: one file each
  *
- * `<directory>/<source>.txt`; a source without a file of its own gets default.txt. "index" is read as a table (header and six columns).
+ * `<directory>/<source>.txt`; a source without a file of its own gets default.txt. "index" is read
+ * as a table (header and six columns).
  *
  * Ownership  prompt_fini() frees what prompt_load() filled in.
  * Errors     ERR_CONFIG naming the file.

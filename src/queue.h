@@ -10,10 +10,12 @@
  * bound of tries and time; then -1, and the caller keeps the result.
  *
  * Ownership  queue_claim() fills the caller's struct job; call job_fini(). The settings are
- * borrowed. Units      leases and delays in milliseconds. Errors     0 done; 1 nothing there
- * (claim) or the claim was lost (all fenced writes: ERR_LOST in *err); -1 failed, see db.h; a
- * database without the migration: ERR_CONFIG naming `indexocrctl migrate`. Processes  worker,
- * keeper, ctl; one struct queue per process and environment, never across fork.
+ *            borrowed.
+ * Units      leases and delays in milliseconds.
+ * Errors     0 done; 1 nothing there (claim) or the claim was lost (all fenced writes: ERR_LOST in
+ *            *err); -1 failed, see db.h; a database without the migration: ERR_CONFIG naming
+ *            `indexocrctl migrate`.
+ * Processes  worker, keeper, ctl; one struct queue per process and environment, never across fork.
  */
 #ifndef INDEXOCR_QUEUE_H
 #define INDEXOCR_QUEUE_H

@@ -74,8 +74,8 @@ static int deliver(struct reader *r, int number, cJSON *page, struct err *err)
  * The page will not be read: kept as incomplete, or the end of this attempt at the document. What only fails for now
  * (an outage) always ends the attempt: the next one may well read it.
  */
-static int give_up(struct reader *r, int number, const struct err *why, bool fails_attempt, const struct engine_answer *answer,
-	struct err *err)
+static int give_up(struct reader *r, int number, const struct err *why, bool fails_attempt,
+	const struct engine_answer *answer, struct err *err)
 {
 	if (r->plan->settings->queue.keep_incomplete && !fails_attempt)
 		return deliver(r, number, result_failed_page(number, why, answer), err);
@@ -97,7 +97,8 @@ static int place(struct reader *r, struct reading *g, struct page *page, struct 
 	else if (page->blank)
 		rc = deliver(r, page->number, result_blank_page(page), err);
 	else {
-		*g = (struct reading){.state = WAITING, .page = *page, .waiting_since_ms = clock_boot_ms()};
+		*g = (struct reading){
+			.state = WAITING, .page = *page, .waiting_since_ms = clock_boot_ms()};
 		return 0;
 	}
 	page_fini(page);
@@ -156,11 +157,13 @@ static int reserve(struct reader *r, struct err *err)
 		g->state = RESERVED;
 		return 0;
 	}
-	rc = limiter_reserve(p->limiter, p->type->estimate(p->engine, p->prompt, &g->page), &g->reservation, err);
+	rc = limiter_reserve(p->limiter, p->type->estimate(p->engine, p->prompt, &g->page),
+		&g->reservation, err);
 	if (rc == 0)
 		g->state = RESERVED;
 	else if (rc == 1 || err->kind == ERR_TRANSIENT)
-		g->not_before_ms = clock_boot_ms() + (err->retry_after_ms > 0 ? err->retry_after_ms : WAIT_MAX_MS);
+		g->not_before_ms = clock_boot_ms() +
+				   (err->retry_after_ms > 0 ? err->retry_after_ms : WAIT_MAX_MS);
 	else
 		return -1;
 	return 0;
@@ -216,10 +219,11 @@ static int try_again(struct reader *r, struct reading *g, const struct retry_dec
 	return 0;
 }
 
-static int handle_failure(struct reader *r, struct reading *g, const struct engine_answer *answer, const struct err *why,
-	struct err *err)
+static int handle_failure(struct reader *r, struct reading *g, const struct engine_answer *answer,
+	const struct err *why, struct err *err)
 {
-	struct retry_decision d = retry_page(why, g->tries + 1, r->plan->settings->engine.page_tries, random_unit());
+	struct retry_decision d =
+		retry_page(why, g->tries + 1, r->plan->settings->engine.page_tries, random_unit());
 	int rc;
 
 	g->tries += d.counts;
@@ -234,13 +238,15 @@ static int handle_failure(struct reader *r, struct reading *g, const struct engi
 	return rc;
 }
 
-static int handle_answer(struct reader *r, struct reading *g, const struct engine_answer *answer, struct err *err)
+static int handle_answer(
+	struct reader *r, struct reading *g, const struct engine_answer *answer, struct err *err)
 {
 	struct err why = answer->error;
 	cJSON *page = NULL;
 	int rc;
 
-	if (why.kind != ERR_NONE || result_page(&g->page, r->plan->prompt, answer, &page, &why) != 0)
+	if (why.kind != ERR_NONE ||
+		result_page(&g->page, r->plan->prompt, answer, &page, &why) != 0)
 		return handle_failure(r, g, answer, &why, err);
 	rc = deliver(r, g->page.number, page, err);
 	release(g);
@@ -248,11 +254,13 @@ static int handle_answer(struct reader *r, struct reading *g, const struct engin
 }
 
 /* What a failed call used is unknown unless it says so; the estimate stands then. */
-static int64_t tokens_used(const struct reader *r, const struct reading *g, const struct engine_answer *answer)
+static int64_t tokens_used(
+	const struct reader *r, const struct reading *g, const struct engine_answer *answer)
 {
 	if (answer->tokens.total == 0)
 		return g->reservation.tokens;
-	return r->plan->settings->limits.tpm_counts == TPM_TOTAL ? answer->tokens.total : answer->tokens.input;
+	return r->plan->settings->limits.tpm_counts == TPM_TOTAL ? answer->tokens.total
+								 : answer->tokens.input;
 }
 
 static int collect(struct reader *r, struct err *err)
@@ -302,8 +310,9 @@ static int wait_timeout(struct reader *r)
 		if (g->state == WAITING && find(r, RESERVED) == NULL)
 			earlier(&until_ms, g->not_before_ms);
 		if (g->state == RESERVED)
-			earlier(&until_ms,
-				g->reservation.send_at_ms > r->next_send_ms ? g->reservation.send_at_ms : r->next_send_ms);
+			earlier(&until_ms, g->reservation.send_at_ms > r->next_send_ms
+						   ? g->reservation.send_at_ms
+						   : r->next_send_ms);
 	}
 	if (!r->rendered && find(r, FREE) != NULL)
 		earlier(&until_ms, render_deadline_ms(r->plan->render));

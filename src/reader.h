@@ -1,12 +1,13 @@
 /*
  * reader - the pages of one document on their way through the engine
  *
- * Takes page images from the renderer as there is room, asks the limiter when each may be sent, keeps as many calls in flight as the engine can
- * serve, tries again what retry.c says is worth it, and delivers each page's JSON once. Slow pages hold nobody back.
+ * Takes page images from the renderer as there is room, asks the limiter when each may be sent,
+ * keeps as many calls in flight as the engine can serve, tries again what retry.c says is worth it,
+ * and delivers each page's JSON once. Slow pages hold nobody back.
  *
  * Ownership  everything in struct reader_plan is borrowed for the length of reader_run().
- * Errors     of the document (render), of a page that is given up unless incomplete pages are kept, configuration faults, and
- *            whatever http_wait()'s check says.
+ * Errors     of the document (render), of a page that is given up unless incomplete pages are kept,
+ *            configuration faults, and whatever http_wait()'s check says.
  * Processes  worker.
  */
 #ifndef INDEXOCR_READER_H

@@ -10,9 +10,9 @@
  *
  * Ownership  replies are the caller's: redis_reply_free().
  * Errors     ERR_CONFIG for NOAUTH, WRONGPASS, NOPERM, MOVED, a refused login and a bad URL;
- * ERR_TRANSIENT for the rest, code = first word of the server's error in lower case ("readonly",
- * "loading" ...), or "connect", "timeout", "tls", "cut" from the transport, or "broken" where the
- * answer is not Redis' protocol. Texts never hold the password.
+ *            ERR_TRANSIENT for the rest, code = first word of the server's error in lower case
+ *            ("readonly", "loading" ...), or "connect", "timeout", "tls", "cut" from the transport,
+ *            or "broken" where the answer is not Redis' protocol. Texts never hold the password.
  * Processes  worker, keeper, ctl; never across fork. SIGPIPE must be ignored.
  */
 #ifndef INDEXOCR_REDIS_H

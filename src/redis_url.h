@@ -4,9 +4,10 @@
  * redis://[[user]:password@]host[:port][/db], rediss:// likewise over TLS, unix:///path[?db=n].
  * User and password are percent-decoded; an IPv6 address stands in brackets.
  *
- * Ownership  redis_url_fini() frees what redis_url_parse() filled, and may be called after a
- * failed one. Errors     ERR_CONFIG "redis-url"; the text never repeats the URL, which may hold a
- * password. Processes  any.
+ * Ownership  redis_url_fini() frees what redis_url_parse() filled, and may be called after a failed
+ *            one.
+ * Errors     ERR_CONFIG "redis-url"; the text never repeats the URL, which may hold a password.
+ * Processes  any.
  */
 #ifndef INDEXOCR_REDIS_URL_H
 #define INDEXOCR_REDIS_URL_H

@@ -2,9 +2,9 @@
  * render - a document file becomes page images, one ahead; client of indexocr-render
  *
  * The helper has the PDF as standard input and writes frames to standard output: first
- * {"type":"document","pages":n}, then for each wanted page, in order,
- * {"type":"page","page":n,"width":px,"height":px,"mime":"image/jpeg","dpi":d,"scan":true,"ink":0.031,"blank":false}
- * with the image as body, or {"type":"page_error","page":n,"code":"...","message":"..."};
+ * {"type":"document","pages":n}, then for each wanted page, in order, {"type":"page","page":n,"widt
+ * h":px,"height":px,"mime":"image/jpeg","dpi":d,"scan":true,"ink":0.031,"blank":false} with the
+ * image as body, or {"type":"page_error","page":n,"code":"...","message":"..."};
  * {"type":"error","code":"encrypted","message":"..."} where the document cannot be read at all; at
  * the end {"type":"end"}. The pipe is the brake: the helper renders one page ahead and waits until
  * it is taken.
@@ -17,12 +17,12 @@
  * and white, else P5.
  *
  * Ownership  render_next() fills the caller's struct page; page_fini() frees it. The document fd is
- * borrowed until render_close().
+ *            borrowed until render_close().
  * Errors     of the document: ERR_DOCUMENT "encrypted", "damaged", "empty", "too-many-pages",
- * "memory", "timeout", "crashed"; ERR_TRANSIENT "killed" (from outside); ERR_CONFIG
- * "helper-missing"; ERR_SYSTEM where the helper cannot work; ERR_BUG "frame" for nonsense from it.
- * Of a page, in page.error: ERR_DOCUMENT "damaged", "too-large" (max_pixels), "memory", "timeout",
- * "crashed"; ERR_TRANSIENT "killed".
+ *            "memory", "timeout", "crashed"; ERR_TRANSIENT "killed" (from outside); ERR_CONFIG
+ *            "helper-missing"; ERR_SYSTEM where the helper cannot work; ERR_BUG "frame" for
+ *            nonsense from it. Of a page, in page.error: ERR_DOCUMENT "damaged", "too-large"
+ *            (max_pixels), "memory", "timeout", "crashed"; ERR_TRANSIENT "killed".
  * Processes  worker.
  */
 #ifndef INDEXOCR_RENDER_H

@@ -18,7 +18,8 @@ static bool document_may_be_the_cause(const struct restart_end *end)
 	if (end->killed_by_us)
 		return true;
 	if (WIFSIGNALED(end->wait_status))
-		return WTERMSIG(end->wait_status) != SIGKILL && WTERMSIG(end->wait_status) != SIGTERM;
+		return WTERMSIG(end->wait_status) != SIGKILL &&
+		       WTERMSIG(end->wait_status) != SIGTERM;
 	return !ended_well(end) && WEXITSTATUS(end->wait_status) != EX_CONFIG;
 }
 
@@ -50,7 +51,8 @@ static int64_t delay_after(int young_deaths, const struct set_supervise *setting
 	return delay < settings->restart_backoff_max_ms ? delay : settings->restart_backoff_max_ms;
 }
 
-struct restart_decision restart_decide(const struct restart_end *end, const struct set_supervise *settings)
+struct restart_decision restart_decide(
+	const struct restart_end *end, const struct set_supervise *settings)
 {
 	struct restart_decision d = {.crashed = document_may_be_the_cause(end)};
 

@@ -1,8 +1,9 @@
 /*
  * restart - what follows from a child's end: pure, no I/O, no clock
  *
- * The first restart comes at once; one that dies young again waits, twice as long each time, up to a cap; one that stayed up for
- * RESTART_HEALTHY_MS starts afresh. A child that ends with a configuration fault (EX_CONFIG) is not started before a reload.
+ * The first restart comes at once; one that dies young again waits, twice as long each time, up to
+ * a cap; one that stayed up for RESTART_HEALTHY_MS starts afresh. A child that ends with a
+ * configuration fault (EX_CONFIG) is not started before a reload.
  *
  * Processes  master.
  */
@@ -22,18 +23,20 @@ struct restart_end {
 	bool killed_by_us; /* we had to: it hung */
 	bool was_ready;    /* its loop had turned at least once */
 	int64_t lived_ms;
-	int young_deaths;  /* of this slot in a row, before this one */
+	int young_deaths; /* of this slot in a row, before this one */
 };
 
 struct restart_decision {
-	bool hold;         /* not before a reload */
+	bool hold; /* not before a reload */
 	int64_t delay_ms;
-	int young_deaths;  /* to be kept for the next time */
+	int young_deaths; /* to be kept for the next time */
 	bool throttled;
-	bool crashed;      /* its claim counts as an attempt: the document may be the cause; else a loss */
-	char reason[RESTART_REASON_BYTES]; /* "SIGSEGV", "exit status 70, before ready", "" after a clean end */
+	bool crashed; /* its claim counts as an attempt: the document may be the cause; else a loss */
+	char reason
+		[RESTART_REASON_BYTES]; /* "SIGSEGV", "exit status 70, before ready", "" after a clean end */
 };
 
-struct restart_decision restart_decide(const struct restart_end *end, const struct set_supervise *settings);
+struct restart_decision restart_decide(
+	const struct restart_end *end, const struct set_supervise *settings);
 
 #endif

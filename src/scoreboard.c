@@ -99,12 +99,14 @@ static int map_board(struct scoreboard *sb, size_t limiter_bytes, struct err *er
 
 	sb->bytes = header_bytes + slot_bytes + round_up(limiter_bytes, 4096);
 	if (fd == -1 || ftruncate(fd, (off_t)sb->bytes) == -1) {
-		(void)err_errno(err, ERR_SYSTEM, "cannot make the scoreboard of %zu bytes", sb->bytes);
+		(void)err_errno(
+			err, ERR_SYSTEM, "cannot make the scoreboard of %zu bytes", sb->bytes);
 		fd_close(&fd);
 		return -1;
 	}
 	base = mmap(NULL, sb->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (base == MAP_FAILED || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == -1) {
+	if (base == MAP_FAILED ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == -1) {
 		(void)err_errno(err, ERR_SYSTEM, "cannot map the scoreboard");
 		fd_close(&fd);
 		return -1;
@@ -124,12 +126,14 @@ static int make_events(struct scoreboard *sb, struct err *err)
 	for (int i = 0; i < sb->slots; i++) {
 		sb->events[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (sb->events[i] == -1)
-			return err_errno(err, ERR_SYSTEM, "cannot make an eventfd for each of %d slots", sb->slots);
+			return err_errno(err, ERR_SYSTEM,
+				"cannot make an eventfd for each of %d slots", sb->slots);
 	}
 	return 0;
 }
 
-int scoreboard_new(struct scoreboard **out, int workers_limit, size_t limiter_bytes, struct err *err)
+int scoreboard_new(
+	struct scoreboard **out, int workers_limit, size_t limiter_bytes, struct err *err)
 {
 	struct scoreboard *sb = mem_calloc(1, sizeof *sb);
 
@@ -335,7 +339,8 @@ void scoreboard_state(struct scoreboard *sb, int slot, enum sb_state state)
 	atomic_store(&s->state, (int)state);
 }
 
-void scoreboard_claim(struct scoreboard *sb, int slot, int environment, int64_t claim, const char *token)
+void scoreboard_claim(
+	struct scoreboard *sb, int slot, int environment, int64_t claim, const char *token)
 {
 	struct slot *s = &sb->slot[slot];
 
@@ -392,7 +397,8 @@ bool scoreboard_is_lost(const struct scoreboard *sb, int slot, int64_t claim)
 
 void scoreboard_claim_valid(struct scoreboard *sb, int slot, int64_t claim, int64_t until_boot_ms)
 {
-	atomic_store(&sb->slot[slot].valid, claim_tag(claim) | ((uint64_t)until_boot_ms & until_mask));
+	atomic_store(
+		&sb->slot[slot].valid, claim_tag(claim) | ((uint64_t)until_boot_ms & until_mask));
 }
 
 int64_t scoreboard_valid_until(const struct scoreboard *sb, int slot, int64_t claim)
@@ -441,11 +447,12 @@ int scoreboard_environment_index(struct scoreboard *sb, const char *name)
 const char *scoreboard_environment_name(const struct scoreboard *sb, int environment)
 {
 	return environment >= 0 && environment < atomic_load(&sb->header->environment_count)
-		? sb->header->environments[environment].name
-		: NULL;
+		       ? sb->header->environments[environment].name
+		       : NULL;
 }
 
-void scoreboard_environment(struct scoreboard *sb, int environment, const struct sb_environment_view *view)
+void scoreboard_environment(
+	struct scoreboard *sb, int environment, const struct sb_environment_view *view)
 {
 	struct environment *e = &sb->header->environments[environment];
 
@@ -454,7 +461,8 @@ void scoreboard_environment(struct scoreboard *sb, int environment, const struct
 	end_write(&e->sequence);
 }
 
-void scoreboard_environment_get(const struct scoreboard *sb, int environment, struct sb_environment_view *out)
+void scoreboard_environment_get(
+	const struct scoreboard *sb, int environment, struct sb_environment_view *out)
 {
 	const struct environment *e = &sb->header->environments[environment];
 
@@ -491,8 +499,10 @@ bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view 
 	struct reason reason = {0};
 	bool whole;
 
-	whole = read_texts(&s->texts.sequence, texts.token, s->texts.token, sizeof texts.token + sizeof texts.document);
-	whole = read_texts(&s->reason.sequence, reason.text, s->reason.text, sizeof reason.text) && whole;
+	whole = read_texts(&s->texts.sequence, texts.token, s->texts.token,
+		sizeof texts.token + sizeof texts.document);
+	whole = read_texts(&s->reason.sequence, reason.text, s->reason.text, sizeof reason.text) &&
+		whole;
 	*out = (struct sb_slot_view){
 		.post = (enum sb_post)atomic_load(&s->post),
 		.pid = atomic_load(&s->pid),
@@ -531,7 +541,8 @@ void scoreboard_totals(const struct scoreboard *sb, uint64_t totals[SB_COUNTERS]
 	for (int i = 0; i < SB_COUNTERS; i++) {
 		totals[i] = atomic_load(&sb->header->retired[i]);
 		for (int s = 0; s < sb->slots; s++)
-			totals[i] += atomic_load_explicit(&sb->slot[s].counters[i], memory_order_relaxed);
+			totals[i] += atomic_load_explicit(
+				&sb->slot[s].counters[i], memory_order_relaxed);
 	}
 }
 
@@ -539,14 +550,16 @@ void scoreboard_totals(const struct scoreboard *sb, uint64_t totals[SB_COUNTERS]
 
 const char *sb_post_name(enum sb_post post)
 {
-	static const char *const names[] = {"empty", "running", "draining", "waiting", "throttled", "held"};
+	static const char *const names[] = {
+		"empty", "running", "draining", "waiting", "throttled", "held"};
 
 	return (size_t)post < sizeof names / sizeof names[0] ? names[post] : "unknown";
 }
 
 const char *sb_state_name(enum sb_state state)
 {
-	static const char *const names[] = {"starting", "idle", "claiming", "fetching", "reading", "writing", "paused", "ending"};
+	static const char *const names[] = {"starting", "idle", "claiming", "fetching", "reading",
+		"writing", "paused", "ending"};
 
 	return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "unknown";
 }

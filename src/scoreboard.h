@@ -1,20 +1,22 @@
 /*
  * scoreboard - what every process of this daemon is doing, in memory they share
  *
- * A memfd made by the master before the first fork: a header, and one slot for the keeper and each possible worker. A slot has parts
- * with one writer each:
+ * A memfd made by the master before the first fork: a header, and one slot for the keeper and each
+ * possible worker. A slot has parts with one writer each:
  *
  *     post      the master's:  pid, spawn, state of the slot, why it is throttled
  *     own       the process':  what it does, its claim, page n of m, counters
  *     mailbox   the keeper's:  claim lost, claim valid until; each with the claim's number
  *     obituary  written by the master when a claim holder died, cleared by the keeper once that claim has been dealt with
  *
- * Numbers are single-writer atomics, each read by itself. Texts are under a sequence lock; a kill can leave it odd, so readers bound
- * their retries, and the master makes it even again when it reaps. Nobody acts on a pid, size or offset read from here.
- * One eventfd a slot wakes its process; they are made before the first fork.
+ * Numbers are single-writer atomics, each read by itself. Texts are under a sequence lock; a kill
+ * can leave it odd, so readers bound their retries, and the master makes it even again when it
+ * reaps. Nobody acts on a pid, size or offset read from here. One eventfd a slot wakes its process;
+ * they are made before the first fork.
  *
  * Ownership  one mapping a daemon; scoreboard_free() unmaps. Views are values.
- * Processes  as written at each function: M master, K keeper, W the process that owns the slot, any = reading.
+ * Processes  as written at each function: M master, K keeper, W the process that owns the slot, any
+ *            = reading.
  */
 #ifndef INDEXOCR_SCOREBOARD_H
 #define INDEXOCR_SCOREBOARD_H
@@ -37,7 +39,7 @@ enum {
 struct scoreboard;
 
 enum sb_post {
-	SB_EMPTY,     /* no process belongs here */
+	SB_EMPTY, /* no process belongs here */
 	SB_RUNNING,
 	SB_DRAINING,  /* told to finish and go */
 	SB_WAITING,   /* died; will be started again at restart_at */
@@ -45,7 +47,16 @@ enum sb_post {
 	SB_HELD       /* ended with a configuration fault: not before a reload */
 };
 
-enum sb_state { SB_STARTING, SB_IDLE, SB_CLAIMING, SB_FETCHING, SB_READING, SB_WRITING, SB_PAUSED, SB_ENDING };
+enum sb_state {
+	SB_STARTING,
+	SB_IDLE,
+	SB_CLAIMING,
+	SB_FETCHING,
+	SB_READING,
+	SB_WRITING,
+	SB_PAUSED,
+	SB_ENDING
+};
 
 enum sb_counter {
 	SB_DOCUMENTS_DONE,
@@ -88,7 +99,7 @@ struct sb_slot_view {
 
 struct sb_obituary {
 	int environment;
-	bool crashed; /* the document may be the cause: an attempt; else a loss */
+	bool crashed;                   /* the document may be the cause: an attempt; else a loss */
 	char prefix[CLAIM_TOKEN_BYTES]; /* "<worker id>/<daemon>/<spawn>/" */
 	char reason[SB_TEXT_BYTES];
 };
@@ -105,7 +116,8 @@ struct sb_environment_view {
 };
 
 /* slots: keeper + workers. limiter_bytes: a zeroed area for the limiter's shared home. Never fails halfway. (M) */
-int scoreboard_new(struct scoreboard **out, int workers_limit, size_t limiter_bytes, struct err *err);
+int scoreboard_new(
+	struct scoreboard **out, int workers_limit, size_t limiter_bytes, struct err *err);
 void scoreboard_free(struct scoreboard *sb);
 int scoreboard_slots(const struct scoreboard *sb);
 void *scoreboard_limiter(struct scoreboard *sb);
@@ -118,13 +130,15 @@ const char *scoreboard_previous(const struct scoreboard *sb);
 /* ---- waking. (any) */
 int scoreboard_event_fd(const struct scoreboard *sb, int slot);
 void scoreboard_wake(const struct scoreboard *sb, int slot);
-bool scoreboard_woken(const struct scoreboard *sb, int slot); /* clears it, before looking for work; true = it was set */
+bool scoreboard_woken(const struct scoreboard *sb,
+	int slot); /* clears it, before looking for work; true = it was set */
 /* A child keeps only its own eventfd, and the keeper's; the keeper keeps all. (W) */
 void scoreboard_keep_events(struct scoreboard *sb, int slot);
 
 /* ---- post. (M) */
 void scoreboard_post(struct scoreboard *sb, int slot, enum sb_post post, int pid, int64_t spawn);
-void scoreboard_post_why(struct scoreboard *sb, int slot, int64_t restart_at_ms, const char *reason);
+void scoreboard_post_why(
+	struct scoreboard *sb, int slot, int64_t restart_at_ms, const char *reason);
 /* As scoreboard_look(), after its process is dead: a lock that the kill left odd does not matter any more. */
 void scoreboard_mend(struct scoreboard *sb, int slot, struct sb_slot_view *out);
 /* After reaping: makes an odd lock even, folds nothing (counters go on with the next spawn), forgets the claim. */
@@ -139,7 +153,8 @@ void scoreboard_obituary_add(struct scoreboard *sb, int slot, const struct sb_ob
 void scoreboard_alive(struct scoreboard *sb, int slot);
 void scoreboard_state(struct scoreboard *sb, int slot, enum sb_state state);
 /* Before the claim statement is sent: its number and token. 0 and "" when it is over. */
-void scoreboard_claim(struct scoreboard *sb, int slot, int environment, int64_t claim, const char *token);
+void scoreboard_claim(
+	struct scoreboard *sb, int slot, int environment, int64_t claim, const char *token);
 void scoreboard_document(struct scoreboard *sb, int slot, const char *id);
 void scoreboard_page(struct scoreboard *sb, int slot, int page, int pages);
 void scoreboard_count(struct scoreboard *sb, int slot, enum sb_counter counter, uint64_t delta);
@@ -160,10 +175,13 @@ void scoreboard_obituary_clear(struct scoreboard *sb, int slot, int i);
  * children mean the same by it. Adds a name it does not know; -1 = SB_ENVIRONMENTS_MAX names are known already. (M before forking; any for lookup)
  */
 int scoreboard_environment_index(struct scoreboard *sb, const char *name);
-const char *scoreboard_environment_name(const struct scoreboard *sb, int environment); /* NULL past the last */
+const char *scoreboard_environment_name(
+	const struct scoreboard *sb, int environment); /* NULL past the last */
 /* What the keeper saw of it (K), and facts for status (M). */
-void scoreboard_environment(struct scoreboard *sb, int environment, const struct sb_environment_view *view);
-void scoreboard_environment_get(const struct scoreboard *sb, int environment, struct sb_environment_view *out);
+void scoreboard_environment(
+	struct scoreboard *sb, int environment, const struct sb_environment_view *view);
+void scoreboard_environment_get(
+	const struct scoreboard *sb, int environment, struct sb_environment_view *out);
 void scoreboard_redis(struct scoreboard *sb, bool up);
 bool scoreboard_redis_up(const struct scoreboard *sb);
 void scoreboard_draining(struct scoreboard *sb, bool draining);

@@ -24,9 +24,9 @@ enum key_mode { KEY_MODE_AUTO, KEY_MODE_JWT, KEY_MODE_SECRET, KEY_MODE_SECRET_BE
 
 struct set_environment {
 	char *name;
-	char *database;	       /* libpq connection string or URL; secret */
+	char *database;        /* libpq connection string or URL; secret */
 	char *listen_database; /* where LISTEN goes; NULL = database; secret */
-	char *storage;	       /* "supabase" or "directory:/path" */
+	char *storage;         /* "supabase" or "directory:/path" */
 	char *supabase_url;    /* NULL with a directory */
 	char *service_key;     /* secret; NULL with a directory */
 	enum key_mode key_mode;
@@ -41,9 +41,9 @@ struct set_bucket {
 struct set_storage {
 	struct set_bucket *buckets;
 	size_t bucket_count;
-	int64_t max_bytes;	       /* a larger document fails */
+	int64_t max_bytes;             /* a larger document fails */
 	int64_t memory_document_bytes; /* up to here a memfd may hold it */
-	int64_t timeout_ms;	       /* for a whole download */
+	int64_t timeout_ms;            /* for a whole download */
 	char *tmpdir;
 };
 
@@ -51,7 +51,7 @@ enum result_format { RESULT_PAGES, RESULT_TEXT };
 
 struct set_queue {
 	struct set_list sources;
-	char *table;	   /* may be schema.table */
+	char *table;       /* may be schema.table */
 	char *pages_table; /* checkpoints */
 	char *id_column, *source_column, *number_column, *path_column, *status_column;
 	char *worker_column, *content_column, *boosted_column, *created_column;
@@ -152,7 +152,7 @@ struct set_log {
 
 struct set_status {
 	char *socket;
-	char *listen; /* "" = no web process */
+	char *listen;     /* "" = no web process */
 	char *token_file; /* NULL = none */
 };
 
@@ -160,10 +160,10 @@ struct settings {
 	int workers;
 	int workers_limit;
 	char *worker_id; /* prefix: ids are <this>-1 ... <this>-N */
-	char *user;	 /* "" = stay who we are */
-	char *pid_file;	 /* "" = none */
+	char *user;      /* "" = stay who we are */
+	char *pid_file;  /* "" = none */
 	char *environment_file;
-	char *render_helper;	/* path of indexocr-render */
+	char *render_helper;    /* path of indexocr-render */
 	char *tesseract_helper; /* path of indexocr-tesseract */
 	struct set_environment *environments;
 	size_t environment_count;

@@ -18,13 +18,15 @@ static void handler(int number)
 
 	came[number] = 1;
 	if (wake != -1)
-		(void)!write(wake, &one, sizeof one); /* non-blocking; a full counter is awake already */
+		(void)!write(
+			wake, &one, sizeof one); /* non-blocking; a full counter is awake already */
 	errno = saved;
 }
 
 static void fill_set(sigset_t *set)
 {
-	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
+	static const int numbers[] = {
+		SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
 
 	sigemptyset(set);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)

@@ -1,8 +1,9 @@
 /*
  * signals - flags set by handlers, read by loops
  *
- * A handler sets its flag and writes to one eventfd, so that no wait misses it, whatever the loop was doing; nothing else. The loop clears the flag
- * first and acts then. Signals stay blocked across fork until the child's own handlers stand.
+ * A handler sets its flag and writes to one eventfd, so that no wait misses it, whatever the loop
+ * was doing; nothing else. The loop clears the flag first and acts then. Signals stay blocked
+ * across fork until the child's own handlers stand.
  *
  * Processes  any; one set of flags a process.
  */

@@ -14,15 +14,16 @@ struct spool {
 	int max;
 };
 
-static int none_known(void *arg, const struct job *job, const char *page_key, void (*fn)(void *arg, int page),
-	void *fn_arg, struct err *err)
+static int none_known(void *arg, const struct job *job, const char *page_key,
+	void (*fn)(void *arg, int page), void *fn_arg, struct err *err)
 {
 	(void)arg, (void)job, (void)page_key, (void)fn, (void)fn_arg, (void)err;
 	return 0;
 }
 
 /* Takes the "result" of each {"page", "result"} to its place. */
-static int keep(void *arg, const struct job *job, const char *page_key, const char *pages_json, struct err *err)
+static int keep(void *arg, const struct job *job, const char *page_key, const char *pages_json,
+	struct err *err)
 {
 	struct spool *spool = arg;
 	cJSON *entries = json_parse(pages_json, strlen(pages_json));
@@ -68,7 +69,8 @@ static int print(const char *document, bool as_text, struct err *err)
 
 	if (out == NULL)
 		(void)err_set(err, ERR_BUG, "result", "the result is not JSON");
-	else if (fd_write_all(STDOUT_FILENO, out, strlen(out), err) == 0 && fd_write_all(STDOUT_FILENO, "\n", 1, err) == 0)
+	else if (fd_write_all(STDOUT_FILENO, out, strlen(out), err) == 0 &&
+		 fd_write_all(STDOUT_FILENO, "\n", 1, err) == 0)
 		rc = 0;
 	free(text);
 	return rc;
@@ -86,10 +88,11 @@ int spool_run(struct pipeline *p, const struct one_document *one, struct err *er
 	job.path = mem_strdup(one->path);
 	job.source = mem_strdup(one->source);
 	spool.pages = mem_calloc((size_t)spool.max, sizeof(cJSON *));
-	if (pipeline_run(p, NULL, &job, &store, &result, err) == 0 && keep(&spool, &job, "", result.last_pages, err) == 0) {
+	if (pipeline_run(p, NULL, &job, &store, &result, err) == 0 &&
+		keep(&spool, &job, "", result.last_pages, err) == 0) {
 		document = join(&spool, result.envelope);
 		rc = document != NULL ? print(document, one->text, err)
-		                      : err_set(err, ERR_BUG, "result", "the result is not JSON");
+				      : err_set(err, ERR_BUG, "result", "the result is not JSON");
 	}
 	for (int i = 0; i < spool.max; i++)
 		cJSON_Delete(spool.pages[i]);

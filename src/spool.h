@@ -1,7 +1,8 @@
 /*
  * spool - one local file through the pipeline, its result to standard output
  *
- * What the queue's database does for a claimed row is done in memory here: pages are kept by number and joined at the end.
+ * What the queue's database does for a claimed row is done in memory here: pages are kept by number
+ * and joined at the end.
  *
  * Errors     as of pipeline_run().
  * Processes  worker in one-document mode.

@@ -23,7 +23,8 @@ static cJSON *environment_json(const struct scoreboard *sb, int index, const cha
 	json_add_int(out, "foreign", v.foreign);
 	json_add_int(out, "failed", v.failed);
 	if (v.oldest_ready_ms >= 0)
-		json_add_int(out, "oldestReadyMs", v.oldest_ready_ms + clock_boot_ms() - v.looked_ms);
+		json_add_int(
+			out, "oldestReadyMs", v.oldest_ready_ms + clock_boot_ms() - v.looked_ms);
 	return out;
 }
 
@@ -38,7 +39,8 @@ static cJSON *environments_json(const struct scoreboard *sb, const struct settin
 		if (name == NULL)
 			return out;
 		for (size_t e = 0; e < settings->environment_count; e++)
-			configured = configured || strcmp(settings->environments[e].name, name) == 0;
+			configured =
+				configured || strcmp(settings->environments[e].name, name) == 0;
 		if (configured)
 			cJSON_AddItemToArray(out, environment_json(sb, i, name));
 	}
@@ -63,7 +65,8 @@ static void add_job(cJSON *out, const struct scoreboard *sb, const struct sb_slo
 	json_add_int(out, "jobMs", clock_boot_ms() - v->job_since_ms);
 }
 
-static cJSON *process_json(const struct scoreboard *sb, const struct settings *settings, int slot, const struct sb_slot_view *v)
+static cJSON *process_json(const struct scoreboard *sb, const struct settings *settings, int slot,
+	const struct sb_slot_view *v)
 {
 	cJSON *out = cJSON_CreateObject();
 	char id[SB_TEXT_BYTES];
@@ -85,7 +88,8 @@ static cJSON *process_json(const struct scoreboard *sb, const struct settings *s
 	return out;
 }
 
-cJSON *status_json(const struct scoreboard *sb, const struct settings *settings, int generation, const char *reload_error)
+cJSON *status_json(const struct scoreboard *sb, const struct settings *settings, int generation,
+	const char *reload_error)
 {
 	cJSON *out = cJSON_CreateObject();
 	cJSON *processes = cJSON_CreateArray();

@@ -1,7 +1,8 @@
 /*
  * status - the scoreboard as JSON: what `indexocrctl status --json` prints
  *
- * Pure: reads the scoreboard and the settings, no other source. Holds no secret and no document text.
+ * Pure: reads the scoreboard and the settings, no other source. Holds no secret and no document
+ * text.
  *
  * Ownership  the tree is the caller's: cJSON_Delete().
  * Processes  any that has the scoreboard.
@@ -14,6 +15,7 @@
 
 #include <cjson/cJSON.h>
 
-cJSON *status_json(const struct scoreboard *scoreboard, const struct settings *settings, int generation, const char *reload_error);
+cJSON *status_json(const struct scoreboard *scoreboard, const struct settings *settings,
+	int generation, const char *reload_error);
 
 #endif

@@ -5,10 +5,11 @@
  * limit, declared length, "%PDF-" within the first 1,024 bytes.
  *
  * Ownership  storage_fetch() opens document->fd, the caller closes it with document_fini().
- * Settings are borrowed. Errors     ERR_MISSING (object not there), ERR_DOCUMENT "not-a-pdf",
- * "empty", "too-large", "no-path", "bad-path"; ERR_TRANSIENT; ERR_CONFIG (key refused, no such
- * bucket); ERR_SYSTEM (tmpdir full or unwritable); and whatever http_wait()'s check says. Processes
- * worker, ctl.
+ *            Settings are borrowed.
+ * Errors     ERR_MISSING (object not there), ERR_DOCUMENT "not-a-pdf", "empty", "too-large", "no-
+ *            path", "bad-path"; ERR_TRANSIENT; ERR_CONFIG (key refused, no such bucket); ERR_SYSTEM
+ *            (tmpdir full or unwritable); and whatever http_wait()'s check says. Processes worker,
+ *            ctl.
  */
 #ifndef INDEXOCR_STORAGE_H
 #define INDEXOCR_STORAGE_H

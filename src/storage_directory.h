@@ -2,10 +2,11 @@
  * storage_directory - documents in a directory: <directory>/<bucket>/<path>
  *
  * Paths are resolved by the kernel beneath the directory: a symbolic link may point about inside,
- * never out (where the kernel is older than 5.6 it is not followed at all). Only regular files are read, and opening never waits.
+ * never out (where the kernel is older than 5.6 it is not followed at all). Only regular files are
+ * read, and opening never waits.
  *
  * Errors     ERR_MISSING; ERR_DOCUMENT "bad-path"; ERR_CONFIG "no-bucket" (the directory, or the
- * bucket in it, is not there or not ours to read); ERR_SYSTEM.
+ *            bucket in it, is not there or not ours to read); ERR_SYSTEM.
  * Processes  worker, ctl.
  */
 #ifndef INDEXOCR_STORAGE_DIRECTORY_H

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum {
-	ORPHAN_MS = 60 * 1000,     /* the master is gone: time to finish */
+	ORPHAN_MS = 60 * 1000, /* the master is gone: time to finish */
 	KEEPER_SILENT_MS = 15 * 1000,
 	OUTAGE_MS = 1000,
 	OUTAGE_MAX_MS = 30 * 1000,
@@ -50,7 +50,7 @@ struct worker {
 	struct job job;
 	int64_t claims; /* number of the last claim */
 	int64_t paused_ms; /* boot time until which nothing is claimed at all: the engine is not usable */
-	bool woken; /* somebody said there is work */
+	bool woken;        /* somebody said there is work */
 	bool draining;
 	bool interrupted;
 	int64_t orphaned_ms; /* boot time; 0 = the master lives */
@@ -128,13 +128,15 @@ static int open_engine(struct worker *w, struct err *err)
 		return 0;
 	p->type = engine_find(w->settings->engine.use);
 	if (p->type == NULL)
-		return err_set(err, ERR_CONFIG, "engine", "there is no engine \"%s\"", w->settings->engine.use);
+		return err_set(err, ERR_CONFIG, "engine", "there is no engine \"%s\"",
+			w->settings->engine.use);
 	if (p->type->open(&p->engine, &context, err) != 0)
 		return -1;
 	if (!p->type->metered)
 		return 0;
 	(void)snprintf(scope, sizeof scope, "%s:%s", p->type->name, p->type->model(p->engine));
-	if (limiter_open(&p->limiter, &w->settings->limits, &w->settings->redis, scoreboard_limiter(w->board), scope, err) == 0)
+	if (limiter_open(&p->limiter, &w->settings->limits, &w->settings->redis,
+		    scoreboard_limiter(w->board), scope, err) == 0)
 		return 0;
 	p->type->close(p->engine);
 	p->engine = NULL;
@@ -191,19 +193,21 @@ static void close_worker(struct worker *w)
 
 /* ---- the document's pages, stored in the queue's database */
 
-static int known_pages(void *arg, const struct job *job, const char *page_key, void (*fn)(void *arg, int page), void *fn_arg,
-	struct err *err)
+static int known_pages(void *arg, const struct job *job, const char *page_key,
+	void (*fn)(void *arg, int page), void *fn_arg, struct err *err)
 {
 	struct worker *w = arg;
 
 	return queue_checkpoints(w->current->queue, job, page_key, fn, fn_arg, err);
 }
 
-static int save_pages(void *arg, const struct job *job, const char *page_key, const char *pages_json, struct err *err)
+static int save_pages(void *arg, const struct job *job, const char *page_key,
+	const char *pages_json, struct err *err)
 {
 	struct worker *w = arg;
 
-	return queue_checkpoint(w->current->queue, w->id, job, page_key, pages_json, err) == 0 ? 0 : -1;
+	return queue_checkpoint(w->current->queue, w->id, job, page_key, pages_json, err) == 0 ? 0
+											       : -1;
 }
 
 /* ---- settling */
@@ -238,8 +242,8 @@ static int write_result(struct worker *w, const struct pipeline_result *result, 
 	int rc;
 
 	scoreboard_state(w->board, w->slot, SB_WRITING);
-	while ((rc = queue_complete(w->current->queue, w->id, &w->job, result->page_key, result->envelope,
-			result->last_pages, err)) == -1) {
+	while ((rc = queue_complete(w->current->queue, w->id, &w->job, result->page_key,
+			result->envelope, result->last_pages, err)) == -1) {
 		if (err->kind != ERR_TRANSIENT || w->interrupted)
 			return -1;
 		log_event(LEVEL_WARN, "complete", &(struct log_more){.ms = -1, .error = err->text},
@@ -253,8 +257,8 @@ static int write_result(struct worker *w, const struct pipeline_result *result, 
 
 static void settle_failure(struct worker *w, const struct err *why)
 {
-	const struct retry_decision d = retry_document(why, w->job.attempt, w->job.max_attempts, &w->settings->queue,
-		(double)random() / ((double)RAND_MAX + 1.0));
+	const struct retry_decision d = retry_document(why, w->job.attempt, w->job.max_attempts,
+		&w->settings->queue, (double)random() / ((double)RAND_MAX + 1.0));
 	struct queue *q = w->current->queue;
 	struct err err;
 	int rc;
@@ -269,13 +273,15 @@ static void settle_failure(struct worker *w, const struct err *why)
 		rc = queue_release(q, w->id, &w->job, &err);
 		count(w, SB_DOCUMENTS_RELEASED);
 	} else {
-		rc = queue_fail(q, w->id, &w->job, d.action == RETRY_AGAIN ? d.delay_ms : -1, why->text, &err);
+		rc = queue_fail(q, w->id, &w->job, d.action == RETRY_AGAIN ? d.delay_ms : -1,
+			why->text, &err);
 		count(w, d.action == RETRY_AGAIN ? SB_DOCUMENTS_RETRIED : SB_DOCUMENTS_FAILED);
 	}
 	if (why->kind == ERR_STOPPED)
 		log_event(LEVEL_INFO, "worker", NULL, "Interrupted, the claim is given back");
 	else
-		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = why->text}, "Job processing failed");
+		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = why->text},
+			"Job processing failed");
 	if (rc == 1)
 		log_lost(w, "its failure");
 	else if (rc == -1)
@@ -291,7 +297,9 @@ static void process_job(struct worker *w)
 	int rc;
 
 	log_event(LEVEL_INFO, "worker", NULL, "Processing job");
-	if (open_engine(w, &err) != 0 || pipeline_run(&w->pipeline, w->current->settings, &w->job, &store, &result, &err) != 0 ||
+	if (open_engine(w, &err) != 0 ||
+		pipeline_run(&w->pipeline, w->current->settings, &w->job, &store, &result, &err) !=
+			0 ||
 		(rc = write_result(w, &result, &err)) == -1) {
 		settle_failure(w, &err);
 	} else if (rc == 1) {
@@ -308,12 +316,13 @@ static void process_job(struct worker *w)
 /* An environment that cannot be asked is left alone for a while; the others are not slowed by it. */
 static void close_source(struct source *s, const struct err *why)
 {
-	const int64_t pause = retry_backoff_ms(++s->failures, OUTAGE_MS, OUTAGE_MAX_MS, (double)random() / ((double)RAND_MAX + 1.0));
+	const int64_t pause = retry_backoff_ms(++s->failures, OUTAGE_MS, OUTAGE_MAX_MS,
+		(double)random() / ((double)RAND_MAX + 1.0));
 
 	s->closed_ms = clock_boot_ms() + pause;
 	if (s->failures == 1 && why->kind != ERR_STOPPED)
-		log_event(LEVEL_ERROR, "claim", &(struct log_more){.ms = -1, .error = why->text}, "Cannot claim from %s",
-			s->settings->name);
+		log_event(LEVEL_ERROR, "claim", &(struct log_more){.ms = -1, .error = why->text},
+			"Cannot claim from %s", s->settings->name);
 }
 
 static int claim(struct worker *w, struct source *s, struct err *err)
@@ -322,8 +331,8 @@ static int claim(struct worker *w, struct source *s, struct err *err)
 	int rc;
 
 	w->job = (struct job){.environment = s->settings->name, .number = ++w->claims};
-	(void)snprintf(w->job.token, sizeof w->job.token, "%s/%s/%lld/%lld", w->id, scoreboard_daemon(w->board),
-		(long long)w->process->spawn, (long long)w->claims);
+	(void)snprintf(w->job.token, sizeof w->job.token, "%s/%s/%lld/%lld", w->id,
+		scoreboard_daemon(w->board), (long long)w->process->spawn, (long long)w->claims);
 	scoreboard_environment_get(w->board, s->index, &seen);
 	scoreboard_claim(w->board, w->slot, s->index, w->claims, w->job.token);
 	rc = queue_claim(s->queue, w->id, seen.oldest_created, &w->job, err);
@@ -333,7 +342,8 @@ static int claim(struct worker *w, struct source *s, struct err *err)
 		count(w, SB_CLAIMS_MADE);
 		scoreboard_wake(w->board, SB_KEEPER); /* which wakes the next sleeper */
 		log_job(s->settings->name, w->job.id);
-		log_event(LEVEL_INFO, "worker", &(struct log_more){.ms = w->job.waited_ms}, "Claimed job");
+		log_event(LEVEL_INFO, "worker", &(struct log_more){.ms = w->job.waited_ms},
+			"Claimed job");
 		return 0;
 	}
 	scoreboard_claim(w->board, w->slot, -1, 0, "");
@@ -391,7 +401,8 @@ static void sleep_until_woken(struct worker *w)
 		queue_idle(w->sources[i].queue);
 	while (!w->draining && !w->interrupted) {
 		if (w->paused_ms > clock_boot_ms())
-			nap(w, clock_left_ms(w->paused_ms) < 1000 ? clock_left_ms(w->paused_ms) : 1000);
+			nap(w, clock_left_ms(w->paused_ms) < 1000 ? clock_left_ms(w->paused_ms)
+								  : 1000);
 		else if (w->woken || (clock_boot_ms() >= until && keeper_is_silent(w)))
 			break;
 		else
@@ -406,7 +417,8 @@ static int read_one(struct worker *w, const struct one_document *one)
 
 	if (open_engine(w, &err) == 0 && spool_run(&w->pipeline, one, &err) == 0)
 		return EX_OK;
-	log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err.text}, "Cannot read %s", one->path);
+	log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err.text},
+		"Cannot read %s", one->path);
 	if (err.kind == ERR_CONFIG)
 		return EX_CONFIG;
 	return err.kind == ERR_DOCUMENT || err.kind == ERR_MISSING ? EX_DATAERR : EX_SOFTWARE;
@@ -419,7 +431,8 @@ static int worker_main(const struct process *process)
 	int status = EX_OK;
 
 	if (open_worker(&w, process, &err) != 0) {
-		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err.text}, "Cannot start");
+		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err.text},
+			"Cannot start");
 		status = err.kind == ERR_CONFIG ? EX_CONFIG : EX_SOFTWARE;
 	} else if (process->one != NULL) {
 		status = read_one(&w, process->one);

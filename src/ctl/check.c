@@ -26,7 +26,8 @@ static int report(const char *what, const char *name, int rc, const struct err *
 	return rc == 0 ? 0 : 1;
 }
 
-static int check_environment(const struct settings *s, struct http *http, const struct set_environment *e)
+static int check_environment(
+	const struct settings *s, struct http *http, const struct set_environment *e)
 {
 	struct queue_depth depth;
 	struct queue *q = NULL;
@@ -103,8 +104,10 @@ int ctl_check(struct ctl *ctl, int argc, char **argv)
 
 static void print_limits(const struct limiter_view *v)
 {
-	(void)printf("calls in the last minute   %lld of %lld\n", (long long)v->calls, (long long)v->call_limit);
-	(void)printf("tokens in the last minute  %lld of %lld\n", (long long)v->tokens, (long long)v->token_limit);
+	(void)printf("calls in the last minute   %lld of %lld\n", (long long)v->calls,
+		(long long)v->call_limit);
+	(void)printf("tokens in the last minute  %lld of %lld\n", (long long)v->tokens,
+		(long long)v->token_limit);
 	if (v->paused_ms > 0)
 		(void)printf("paused for                 %lld ms\n", (long long)v->paused_ms);
 	(void)printf("redis                      %s\n", v->redis_up ? "up" : "not in use");

@@ -1,7 +1,8 @@
 /*
  * ctl - indexocrctl's commands
  *
- * Each command gets what stands behind its name and returns an exit status (sysexits). Messages for people go to stderr, results to stdout.
+ * Each command gets what stands behind its name and returns an exit status (sysexits). Messages for
+ * people go to stderr, results to stdout.
  *
  * Processes  indexocrctl.
  */
@@ -16,9 +17,9 @@
 
 struct ctl {
 	const char *conf_path;
-	bool conf_given; /* -c */
+	bool conf_given;           /* -c */
 	struct settings *settings; /* owned; loaded by ctl_settings() when a command needs it */
-	const char *socket; /* --socket; NULL = the configuration's */
+	const char *socket;        /* --socket; NULL = the configuration's */
 	bool json;
 };
 

@@ -11,29 +11,39 @@
 
 static const struct ctl_command commands[] = {
 	{"status", "", "what the daemon, its workers and queues are doing", ctl_status},
-	{"reload", "", "check the configuration file and use it; says file and line where it is bad", ctl_reload},
+	{"reload", "",
+		"check the configuration file and use it; says file and line where it is bad",
+		ctl_reload},
 	{"drain", "", "finish the documents in work and stop", ctl_drain},
 	{"scale", "N", "run N workers until the next reload", ctl_scale},
 	{"check", "", "can every database, bucket, Redis and the engine be reached?", ctl_check},
 	{"queue", "", "count the documents of each environment", ctl_queue},
 	{"limits", "[reset]", "show the rate limits, or set their counters back", ctl_limits},
-	{"migrate", "ENV [--database URL] [--no-notify] [--print]", "add what is missing to a queue's database", ctl_migrate},
-	{"add", "ENV [--source S] FILE...", "upload documents and put them into the queue", ctl_add},
-	{"requeue", "ENV ID... | --failed [--reason R] [--steal]", "make documents ready again", ctl_requeue},
+	{"migrate", "ENV [--database URL] [--no-notify] [--print]",
+		"add what is missing to a queue's database", ctl_migrate},
+	{"add", "ENV [--source S] FILE...", "upload documents and put them into the queue",
+		ctl_add},
+	{"requeue", "ENV ID... | --failed [--reason R] [--steal]", "make documents ready again",
+		ctl_requeue},
 	{"show", "ENV ID", "one document: state, attempts, errors, who holds it", ctl_show},
-	{"read", "[--source S] [--engine E] [--text] FILE.pdf", "read a local file; JSON or text to standard output", ctl_read},
+	{"read", "[--source S] [--engine E] [--text] FILE.pdf",
+		"read a local file; JSON or text to standard output", ctl_read},
 };
 
 static const size_t command_count = sizeof commands / sizeof commands[0];
 
 static void usage(FILE *out)
 {
-	(void)fputs("usage: indexocrctl [-c FILE] [--json] [--socket PATH] COMMAND [ARGUMENT...]\n\n", out);
+	(void)fputs(
+		"usage: indexocrctl [-c FILE] [--json] [--socket PATH] COMMAND [ARGUMENT...]\n\n",
+		out);
 	for (size_t i = 0; i < command_count; i++)
-		(void)fprintf(out, "  %s %s\n      %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+		(void)fprintf(out, "  %s %s\n      %s\n", commands[i].name, commands[i].arguments,
+			commands[i].help);
 	(void)fputs("\n  -c, --config FILE   configuration (default " SYSCONFDIR "/indexocr.conf)\n"
 		    "      --json          print JSON\n"
-		    "      --socket PATH   the daemon's control socket, where the configuration cannot be read\n"
+		    "      --socket PATH   the daemon's control socket, where the configuration "
+		    "cannot be read\n"
 		    "  -V, --version       print the version and exit\n"
 		    "  -h, --help          print this and exit\n",
 		out);
@@ -83,7 +93,8 @@ const struct set_environment *ctl_environment(struct ctl *ctl, const char *name)
 			return &s->environments[i];
 	if (s == NULL)
 		return NULL;
-	(void)fprintf(stderr, "indexocrctl: there is no environment \"%s\"; %s has:", name, ctl->conf_path);
+	(void)fprintf(stderr, "indexocrctl: there is no environment \"%s\"; %s has:", name,
+		ctl->conf_path);
 	for (size_t i = 0; i < s->environment_count; i++)
 		(void)fprintf(stderr, " %s", s->environments[i].name);
 	(void)fputs("\n", stderr);
@@ -95,7 +106,8 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	for (size_t i = 0; i < command_count; i++)
 		if (strcmp(commands[i].name, argv[0]) == 0)
 			return commands[i].run(ctl, argc, argv);
-	(void)fprintf(stderr, "indexocrctl: there is no command \"%s\"; indexocrctl -h shows them\n", argv[0]);
+	(void)fprintf(stderr,
+		"indexocrctl: there is no command \"%s\"; indexocrctl -h shows them\n", argv[0]);
 	return EX_USAGE;
 }
 

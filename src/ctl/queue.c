@@ -35,7 +35,8 @@ static void say_sql(void *arg, const char *sql)
 	(void)fprintf(m->print_only ? stdout : stderr, "%s;\n", sql);
 }
 
-static int migrate(struct ctl *ctl, const struct set_environment *environment, bool notify, struct migration *m)
+static int migrate(struct ctl *ctl, const struct set_environment *environment, bool notify,
+	struct migration *m)
 {
 	struct queue *q = NULL;
 	struct err err;
@@ -93,14 +94,16 @@ int ctl_migrate(struct ctl *ctl, int argc, char **argv)
 static void print_depth(const struct ctl *ctl, const char *name, const struct queue_depth *d)
 {
 	if (ctl->json)
-		(void)printf("{\"name\":\"%s\",\"ready\":%lld,\"waiting\":%lld,\"claimed\":%lld,\"foreign\":%lld,\"failed\":%lld,"
+		(void)printf("{\"name\":\"%s\",\"ready\":%lld,\"waiting\":%lld,\"claimed\":%lld,"
+			     "\"foreign\":%lld,\"failed\":%lld,"
 			     "\"oldestReadyMs\":%lld}\n",
-			name, (long long)d->ready, (long long)d->waiting, (long long)d->claimed, (long long)d->foreign,
-			(long long)d->failed, (long long)d->oldest_ready_ms);
+			name, (long long)d->ready, (long long)d->waiting, (long long)d->claimed,
+			(long long)d->foreign, (long long)d->failed, (long long)d->oldest_ready_ms);
 	else
-		(void)printf("%-12s ready %lld, waiting %lld, claimed %lld, foreign %lld, failed %lld\n", name,
-			(long long)d->ready, (long long)d->waiting, (long long)d->claimed, (long long)d->foreign,
-			(long long)d->failed);
+		(void)printf(
+			"%-12s ready %lld, waiting %lld, claimed %lld, foreign %lld, failed %lld\n",
+			name, (long long)d->ready, (long long)d->waiting, (long long)d->claimed,
+			(long long)d->foreign, (long long)d->failed);
 }
 
 int ctl_queue(struct ctl *ctl, int argc, char **argv)
@@ -138,13 +141,14 @@ static const char *base_name(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-static int add_file(struct ctl *ctl, struct http *http, struct queue *q, const struct set_environment *environment,
-	const char *source, const char *file)
+static int add_file(struct ctl *ctl, struct http *http, struct queue *q,
+	const struct set_environment *environment, const char *source, const char *file)
 {
 	char id[JOB_ID_BYTES];
 	struct err err;
 
-	if (storage_put(http, environment, &ctl->settings->storage, source, base_name(file), file, &err) != 0 ||
+	if (storage_put(http, environment, &ctl->settings->storage, source, base_name(file), file,
+		    &err) != 0 ||
 		queue_add(q, source, base_name(file), base_name(file), id, &err) != 0) {
 		(void)err_prefix(&err, "%s: ", file);
 		return ctl_fail(&err);
@@ -158,7 +162,8 @@ static int add_file(struct ctl *ctl, struct http *http, struct queue *q, const s
 
 int ctl_add(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct option options[] = {{"source", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {
+		{"source", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
 	const struct set_environment *environment;
 	const char *source = "index";
 	struct http *http = NULL;
@@ -186,15 +191,16 @@ int ctl_add(struct ctl *ctl, int argc, char **argv)
 
 /* ---- requeue, show */
 
-static int requeue(struct ctl *ctl, const struct set_environment *environment, const char *const *ids, size_t count,
-	const char *reason, bool steal)
+static int requeue(struct ctl *ctl, const struct set_environment *environment,
+	const char *const *ids, size_t count, const char *reason, bool steal)
 {
 	struct queue *q = NULL;
 	struct err err;
 	int64_t ready = 0, refused = 0;
 	int status = open_queue(ctl, environment, &q);
 
-	if (status == EX_OK && queue_requeue(q, ids, count, reason, steal, &ready, &refused, &err) != 0)
+	if (status == EX_OK &&
+		queue_requeue(q, ids, count, reason, steal, &ready, &refused, &err) != 0)
 		status = ctl_fail(&err);
 	queue_free(q);
 	if (status != EX_OK)
@@ -202,7 +208,9 @@ static int requeue(struct ctl *ctl, const struct set_environment *environment, c
 	(void)printf("%lld document%s ready again\n", (long long)ready, ready == 1 ? "" : "s");
 	if (refused == 0)
 		return EX_OK;
-	(void)fprintf(stderr, "indexocrctl: %lld left alone, they are claimed; --steal takes them from their worker\n",
+	(void)fprintf(stderr,
+		"indexocrctl: %lld left alone, they are claimed; --steal takes them from their "
+		"worker\n",
 		(long long)refused);
 	return EX_TEMPFAIL;
 }
@@ -235,8 +243,8 @@ int ctl_requeue(struct ctl *ctl, int argc, char **argv)
 	environment = ctl_environment(ctl, argv[optind++]);
 	if (environment == NULL)
 		return EX_CONFIG;
-	return requeue(ctl, environment, failed ? NULL : (const char *const *)(argv + optind), (size_t)(argc - optind), reason,
-		steal);
+	return requeue(ctl, environment, failed ? NULL : (const char *const *)(argv + optind),
+		(size_t)(argc - optind), reason, steal);
 }
 
 int ctl_show(struct ctl *ctl, int argc, char **argv)
@@ -259,9 +267,10 @@ int ctl_show(struct ctl *ctl, int argc, char **argv)
 		if (rc == -1)
 			status = ctl_fail(&err);
 		else if (rc == 1)
-			status = fprintf(stderr, "indexocrctl: there is no document %s in %s\n", argv[2], argv[1]) > 0
-				? EX_DATAERR
-				: EX_IOERR;
+			status = fprintf(stderr, "indexocrctl: there is no document %s in %s\n",
+					 argv[2], argv[1]) > 0
+					 ? EX_DATAERR
+					 : EX_IOERR;
 		else
 			(void)puts(json);
 	}

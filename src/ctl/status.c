@@ -42,9 +42,11 @@ static int read_reply(int fd, struct buf *reply, struct err *err)
 		ssize_t n;
 
 		if (room == NULL)
-			return err_set(err, ERR_BUG, "reply", "the daemon's answer is over %d bytes", REPLY_MAX_BYTES);
+			return err_set(err, ERR_BUG, "reply",
+				"the daemon's answer is over %d bytes", REPLY_MAX_BYTES);
 		if (poll(&p, 1, clock_left_ms(deadline_ms)) != 1)
-			return err_set(err, ERR_TRANSIENT, "timeout", "the daemon did not answer within %d s", REPLY_MS / 1000);
+			return err_set(err, ERR_TRANSIENT, "timeout",
+				"the daemon did not answer within %d s", REPLY_MS / 1000);
 		n = read(fd, room, 16 * 1024);
 		if (n < 0)
 			return err_errno(err, ERR_TRANSIENT, "cannot read the daemon's answer");
@@ -73,8 +75,8 @@ static cJSON *ask(struct ctl *ctl, const char *command, struct err *err)
 	struct buf reply;
 
 	buf_init(&reply, REPLY_MAX_BYTES);
-	if (fd != -1 && fd_write_all(fd, command, strlen(command), err) == 0 && fd_write_all(fd, "\n", 1, err) == 0 &&
-		read_reply(fd, &reply, err) == 0) {
+	if (fd != -1 && fd_write_all(fd, command, strlen(command), err) == 0 &&
+		fd_write_all(fd, "\n", 1, err) == 0 && read_reply(fd, &reply, err) == 0) {
 		out = json_parse(buf_text(&reply), reply.len);
 		if (out == NULL)
 			(void)err_set(err, ERR_BUG, "reply", "the daemon's answer is no JSON");
@@ -127,8 +129,9 @@ static void print_environment(const cJSON *e)
 
 	if (oldest_ms >= 0)
 		(void)snprintf(oldest, sizeof oldest, "%lld s", (long long)(oldest_ms / 1000));
-	(void)printf("%-12s %-13s %8lld %8lld %8lld %8lld %8lld  %-10s %s\n", text_or(e, "name", "?"),
-		text_or(e, "database", "?"), (long long)json_int(e, "ready", 0), (long long)json_int(e, "waiting", 0),
+	(void)printf("%-12s %-13s %8lld %8lld %8lld %8lld %8lld  %-10s %s\n",
+		text_or(e, "name", "?"), text_or(e, "database", "?"),
+		(long long)json_int(e, "ready", 0), (long long)json_int(e, "waiting", 0),
 		(long long)json_int(e, "claimed", 0), (long long)json_int(e, "foreign", 0),
 		(long long)json_int(e, "failed", 0), oldest, text_or(e, "error", ""));
 }
@@ -138,37 +141,42 @@ static void print_process(const cJSON *p)
 	char job[128] = "";
 
 	if (json_text(p, "document") != NULL)
-		(void)snprintf(job, sizeof job, "%s/%s page %lld of %lld, %lld s", text_or(p, "environment", "?"),
-			text_or(p, "document", "?"), (long long)json_int(p, "page", 0), (long long)json_int(p, "pages", 0),
+		(void)snprintf(job, sizeof job, "%s/%s page %lld of %lld, %lld s",
+			text_or(p, "environment", "?"), text_or(p, "document", "?"),
+			(long long)json_int(p, "page", 0), (long long)json_int(p, "pages", 0),
 			(long long)(json_int(p, "jobMs", 0) / 1000));
-	(void)printf("%-28s %8lld  %-10s %-9s %6lld s  %s%s\n", text_or(p, "id", "?"), (long long)json_int(p, "pid", 0),
-		text_or(p, "post", "?"), text_or(p, "state", "?"), (long long)(json_int(p, "stateMs", 0) / 1000), job,
-		text_or(p, "reason", ""));
+	(void)printf("%-28s %8lld  %-10s %-9s %6lld s  %s%s\n", text_or(p, "id", "?"),
+		(long long)json_int(p, "pid", 0), text_or(p, "post", "?"), text_or(p, "state", "?"),
+		(long long)(json_int(p, "stateMs", 0) / 1000), job, text_or(p, "reason", ""));
 }
 
 static void print_status(const cJSON *status)
 {
 	const cJSON *item;
 
-	(void)printf("indexocrd %s, daemon %s, pid %lld, generation %lld%s, Redis %s\n", text_or(status, "version", "?"),
-		text_or(status, "daemon", "?"), (long long)json_int(status, "pid", 0),
-		(long long)json_int(status, "generation", 0), json_bool(status, "draining", false) ? ", draining" : "",
+	(void)printf("indexocrd %s, daemon %s, pid %lld, generation %lld%s, Redis %s\n",
+		text_or(status, "version", "?"), text_or(status, "daemon", "?"),
+		(long long)json_int(status, "pid", 0), (long long)json_int(status, "generation", 0),
+		json_bool(status, "draining", false) ? ", draining" : "",
 		json_bool(status, "redisUp", false) ? "up" : "not in use");
-	(void)printf("documents: %lld done, %lld failed, %lld retried; pages: %lld done; claims lost %lld, reclaimed %lld\n\n",
-		(long long)json_int(status, "totals.documents_done", 0), (long long)json_int(status, "totals.documents_failed", 0),
-		(long long)json_int(status, "totals.documents_retried", 0), (long long)json_int(status, "totals.pages_done", 0),
-		(long long)json_int(status, "totals.claims_lost", 0), (long long)json_int(status, "totals.claims_reclaimed", 0));
+	(void)printf("documents: %lld done, %lld failed, %lld retried; pages: %lld done; claims "
+		     "lost %lld, reclaimed %lld\n\n",
+		(long long)json_int(status, "totals.documents_done", 0),
+		(long long)json_int(status, "totals.documents_failed", 0),
+		(long long)json_int(status, "totals.documents_retried", 0),
+		(long long)json_int(status, "totals.pages_done", 0),
+		(long long)json_int(status, "totals.claims_lost", 0),
+		(long long)json_int(status, "totals.claims_reclaimed", 0));
 	if (json_text(status, "reloadError") != NULL)
 		(void)printf("last reload refused: %s\n\n", json_text(status, "reloadError"));
-	cJSON_ArrayForEach(item, json_get(status, "warnings"))
-		(void)printf("warning: %s\n", cJSON_GetStringValue(item));
-	(void)printf("%-12s %-13s %8s %8s %8s %8s %8s  %-10s\n", "environment", "database", "ready", "waiting", "claimed",
-		"foreign", "failed", "oldest");
-	cJSON_ArrayForEach(item, json_get(status, "environments"))
-		print_environment(item);
-	(void)printf("\n%-28s %8s  %-10s %-9s %8s  %s\n", "process", "pid", "post", "state", "since", "document");
-	cJSON_ArrayForEach(item, json_get(status, "processes"))
-		print_process(item);
+	cJSON_ArrayForEach(item, json_get(status, "warnings"))(void)
+		printf("warning: %s\n", cJSON_GetStringValue(item));
+	(void)printf("%-12s %-13s %8s %8s %8s %8s %8s  %-10s\n", "environment", "database", "ready",
+		"waiting", "claimed", "foreign", "failed", "oldest");
+	cJSON_ArrayForEach(item, json_get(status, "environments")) print_environment(item);
+	(void)printf("\n%-28s %8s  %-10s %-9s %8s  %s\n", "process", "pid", "post", "state",
+		"since", "document");
+	cJSON_ArrayForEach(item, json_get(status, "processes")) print_process(item);
 }
 
 int ctl_status(struct ctl *ctl, int argc, char **argv)
@@ -194,7 +202,9 @@ int ctl_reload(struct ctl *ctl, int argc, char **argv)
 {
 	(void)argv;
 	return argc > 1 ? ctl_usage("reload takes no arguments")
-	                : tell(ctl, "reload", "the new configuration is in force; busy workers take it over as they fall idle");
+			: tell(ctl, "reload",
+				  "the new configuration is in force; busy workers take it over as "
+				  "they fall idle");
 }
 
 int ctl_drain(struct ctl *ctl, int argc, char **argv)

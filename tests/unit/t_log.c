@@ -5,10 +5,10 @@
 #include "json.h"
 #include "mem.h"
 
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +55,8 @@ static int lines(const struct place *p, cJSON **out, int max)
 
 	buf_init(&text, 32 << 20);
 	assert_int_equal(fd_read_file(p->path, &text, &err), 0);
-	for (line = strtok_r(text.data, "\n", &save); line != NULL && n < max; line = strtok_r(NULL, "\n", &save)) {
+	for (line = strtok_r(text.data, "\n", &save); line != NULL && n < max;
+		line = strtok_r(NULL, "\n", &save)) {
 		out[n] = json_parse(line, strlen(line));
 		assert_non_null(out[n]);
 		n++;
@@ -71,7 +72,8 @@ static void a_line_has_the_contract_s_fields(void **state)
 
 	json_add_int(data, "pages", 3);
 	log_job("prod", "4711");
-	log_event(LEVEL_SUCCESS, "worker", &(struct log_more){.page = 2, .ms = 17, .error = "none", .data = data},
+	log_event(LEVEL_SUCCESS, "worker",
+		&(struct log_more){.page = 2, .ms = 17, .error = "none", .data = data},
 		"Job completed successfully");
 	assert_int_equal(lines(*state, line, 2), 1);
 	assert_string_equal(json_text(line[0], "level"), "success");
@@ -93,7 +95,8 @@ static void secrets_and_broken_text_do_not_get_out(void **state)
 	cJSON *line[2];
 
 	log_secret("s3cret-key");
-	log_event(LEVEL_ERROR, "fetch", &(struct log_more){.ms = -1, .error = "key s3cret-key \xff\xfe \"quoted\"\nnext"},
+	log_event(LEVEL_ERROR, "fetch",
+		&(struct log_more){.ms = -1, .error = "key s3cret-key \xff\xfe \"quoted\"\nnext"},
 		"with s3cret-key inside");
 	assert_int_equal(lines(*state, line, 2), 1);
 	assert_null(strstr(json_text(line[0], "error"), "s3cret"));
@@ -153,11 +156,16 @@ static void after_a_rename_reopening_starts_a_new_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_line_has_the_contract_s_fields, open_place, remove_place),
-		cmocka_unit_test_setup_teardown(secrets_and_broken_text_do_not_get_out, open_place, remove_place),
-		cmocka_unit_test_setup_teardown(what_is_below_the_level_is_not_written, open_place, remove_place),
-		cmocka_unit_test_setup_teardown(many_writers_never_mix_their_lines, open_place, remove_place),
-		cmocka_unit_test_setup_teardown(after_a_rename_reopening_starts_a_new_file, open_place, remove_place),
+		cmocka_unit_test_setup_teardown(
+			a_line_has_the_contract_s_fields, open_place, remove_place),
+		cmocka_unit_test_setup_teardown(
+			secrets_and_broken_text_do_not_get_out, open_place, remove_place),
+		cmocka_unit_test_setup_teardown(
+			what_is_below_the_level_is_not_written, open_place, remove_place),
+		cmocka_unit_test_setup_teardown(
+			many_writers_never_mix_their_lines, open_place, remove_place),
+		cmocka_unit_test_setup_teardown(
+			after_a_rename_reopening_starts_a_new_file, open_place, remove_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,15 +1,16 @@
 /* restart: what follows from a child's end. */
 #include "restart.h"
 
+#include <cmocka.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <string.h>
 #include <sysexits.h>
 
-static const struct set_supervise policy = {.restart_backoff_ms = 1000, .restart_backoff_max_ms = 60000};
+static const struct set_supervise policy = {
+	.restart_backoff_ms = 1000, .restart_backoff_max_ms = 60000};
 
 static int exited(int status)
 {
@@ -18,7 +19,10 @@ static int exited(int status)
 
 static struct restart_decision after(int wait_status, int young_deaths, int64_t lived_ms)
 {
-	const struct restart_end end = {.wait_status = wait_status, .was_ready = true, .lived_ms = lived_ms, .young_deaths = young_deaths};
+	const struct restart_end end = {.wait_status = wait_status,
+		.was_ready = true,
+		.lived_ms = lived_ms,
+		.young_deaths = young_deaths};
 
 	return restart_decide(&end, &policy);
 }
@@ -105,7 +109,8 @@ static void whose_fault_it_was(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) {
-		const struct restart_end end = {.wait_status = cells[i].wait_status, .killed_by_us = cells[i].killed_by_us};
+		const struct restart_end end = {
+			.wait_status = cells[i].wait_status, .killed_by_us = cells[i].killed_by_us};
 
 		assert_int_equal(restart_decide(&end, &policy).crashed, cells[i].crashed);
 	}

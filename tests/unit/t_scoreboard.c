@@ -1,11 +1,11 @@
 /* scoreboard: shared by forked processes, readable whatever happens to a writer. */
 #include "scoreboard.h"
 
+#include <cmocka.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,7 +145,8 @@ static void waking_is_seen_once(void **state)
 static void obituaries_wait_until_they_are_cleared(void **state)
 {
 	struct scoreboard *sb = *state;
-	struct sb_obituary words = {.environment = 1, .crashed = true, .prefix = "h-6/d/1/", .reason = "SIGSEGV"};
+	struct sb_obituary words = {
+		.environment = 1, .crashed = true, .prefix = "h-6/d/1/", .reason = "SIGSEGV"};
 	struct sb_obituary out;
 
 	for (int i = 0; i < SB_OBITUARIES; i++) {
@@ -180,13 +181,19 @@ static void an_environment_keeps_its_index(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_slot_shows_what_its_process_wrote, open_board, close_board),
-		cmocka_unit_test_setup_teardown(no_copy_is_torn_and_a_kill_never_blocks_a_reader, open_board, close_board),
-		cmocka_unit_test_setup_teardown(totals_never_fall_when_a_slot_is_retired, open_board, close_board),
-		cmocka_unit_test_setup_teardown(the_mailbox_speaks_of_one_claim_only, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			a_slot_shows_what_its_process_wrote, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			no_copy_is_torn_and_a_kill_never_blocks_a_reader, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			totals_never_fall_when_a_slot_is_retired, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			the_mailbox_speaks_of_one_claim_only, open_board, close_board),
 		cmocka_unit_test_setup_teardown(waking_is_seen_once, open_board, close_board),
-		cmocka_unit_test_setup_teardown(obituaries_wait_until_they_are_cleared, open_board, close_board),
-		cmocka_unit_test_setup_teardown(an_environment_keeps_its_index, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			obituaries_wait_until_they_are_cleared, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			an_environment_keeps_its_index, open_board, close_board),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /*
  * Specification of storage_path.h, storage_fault.h, and of storage in a directory.
  */
-#include "storage.h"
 #include "fdio.h"
+#include "storage.h"
 #include "storage_fault.h"
 #include "storage_path.h"
 
@@ -582,8 +582,8 @@ static void a_document_that_was_put_is_fetched_again(void **state)
 }
 
 /* document_take() on the file of that path; -1 where it cannot be opened. */
-static int document_at(const struct set_storage *limits, const char *path, struct document *document,
-	struct err *err)
+static int document_at(const struct set_storage *limits, const char *path,
+	struct document *document, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	const int rc = fd != -1 ? document_take(limits, fd, path, document, err)
