@@ -4,7 +4,7 @@
 . "$(dirname -- "$0")/verdict"
 need mandoc mandoc
 
-sources man -- 1 5 8 1.in 5.in 8.in > "$work/pages"
+sources man -- 1 5 7 8 > "$work/pages"
 while read -r page; do
     mandoc -T lint -W warning "$page" >> "$work/faults" 2>&1
 done < "$work/pages"

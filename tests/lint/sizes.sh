@@ -1,5 +1,5 @@
 #!/bin/sh
-# No function over 80 lines, no file over 600; the median function is shown, it should be at most
+# No function over 80 lines, no file over 600 (a unit test, which is a table, over 800); the median function is shown, it should be at most
 # 20. A function stands between "{" and "}" in the first column, as the formatter leaves it.
 # shellcheck source=tests/lint/verdict
 . "$(dirname -- "$0")/verdict"
@@ -7,7 +7,11 @@
 sources src tests tools bench -- c h cc hh py sh sql lua > "$work/files"
 while read -r file; do
     lines=$(count "$file")
-    [ "$lines" -le 600 ] || fault "$file: $lines lines, at most 600"
+    case $file in
+    tests/unit/*) most=800 ;;
+    *) most=600 ;;
+    esac
+    [ "$lines" -le "$most" ] || fault "$file: $lines lines, at most $most"
 done < "$work/files"
 
 sources src tests -- c cc > "$work/code"
