@@ -29,7 +29,7 @@ static int number(char **args, const char *key, int otherwise)
 {
 	const char *text = value(args, key);
 
-	return text != NULL ? atoi(text) : otherwise;
+	return text != NULL ? (int)strtol(text, NULL, 10) : otherwise;
 }
 
 static void fill_settings(struct settings *settings, char **args)
