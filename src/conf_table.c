@@ -200,7 +200,7 @@ const struct conf_key conf_keys[] = {
 
 {"render", "dpi", CONF_INTEGER, "300", TO(render.dpi), RANGE(36, 1200, "dots per inch"),
 	.help = "Resolution for drawn pages; a scan keeps its own and is never upsampled"},
-{"render", "max_edge", CONF_INTEGER, "3072", TO(render.max_edge), RANGE(256, 32767, "pixels"),
+{"render", "max_edge", CONF_INTEGER, "6144", TO(render.max_edge), RANGE(256, 32767, "pixels"),
 	.help = "Longest side of a page image; larger ones are scaled down"},
 {"render", "max_pixels", CONF_INTEGER, "100000000", TO(render.max_pixels), RANGE(65536, 1000000000, "pixels"),
 	.help = "A page with a larger image fails before it is decoded"},

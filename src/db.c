@@ -4,7 +4,6 @@
 #include "db_resolve.h"
 #include "mem.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
@@ -12,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_EVERY_MS = 200, MAX_TARGETS = 16, MAX_OPTIONS = 96, SQLSTATE_BYTES = 6 };
+enum { CHECK_EVERY_MS = 200, MAX_OPTIONS = 96, SQLSTATE_BYTES = 6 };
 
 struct db {
 	char *conninfo; /* owned, secret */
@@ -25,18 +24,6 @@ struct db {
 	struct db_lookup *lookup;
 	int (*check)(void *arg, struct err *err);
 	void *check_arg;
-};
-
-/* One place to try; NULL = libpq's default. */
-struct target {
-	char *host;
-	char *hostaddr;
-	char *port;
-};
-
-struct targets {
-	struct target items[MAX_TARGETS];
-	size_t count;
 };
 
 struct db *db_new(const char *conninfo, const char *application_name, int64_t connect_timeout_ms,
@@ -138,7 +125,6 @@ static bool has_class(const char *sqlstate, const char *const *classes)
 	return false;
 }
 
-/* The first that fits decides. */
 static enum err_kind kind_of(const char *sqlstate)
 {
 	static const char *const ours[] = {"42601", NULL};
@@ -229,104 +215,19 @@ static const char *option(const PQconninfoOption *options, const char *keyword)
 	return NULL;
 }
 
-/* The nth of a comma-separated list; of a list of one, that one; NULL where it is empty. */
-static char *list_item(const char *list, size_t n)
-{
-	size_t len;
-
-	if (list == NULL)
-		return NULL;
-	for (; n > 0 && strchr(list, ',') != NULL; n--)
-		list = strchr(list, ',') + 1;
-	len = strcspn(list, ",");
-	return len > 0 ? mem_strndup(list, len) : NULL;
-}
-
-static size_t list_count(const char *list)
-{
-	size_t count = list != NULL ? 1 : 0;
-
-	for (; list != NULL && *list != '\0'; list++)
-		count += *list == ',';
-	return count;
-}
-
-static void add_target(struct targets *t, const char *host, const char *hostaddr, const char *port)
-{
-	if (t->count == MAX_TARGETS)
-		return;
-	t->items[t->count++] = (struct target){
-		.host = host != NULL ? mem_strdup(host) : NULL,
-		.hostaddr = hostaddr != NULL ? mem_strdup(hostaddr) : NULL,
-		.port = port != NULL ? mem_strdup(port) : NULL,
-	};
-}
-
-static void targets_fini(struct targets *t)
-{
-	for (size_t i = 0; i < t->count; i++) {
-		free(t->items[i].host);
-		free(t->items[i].hostaddr);
-		free(t->items[i].port);
-	}
-}
-
-static bool is_numeric(const char *host)
-{
-	unsigned char address[sizeof(struct in6_addr)];
-
-	return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-}
-
-/* One entry of the host list becomes a target for each of its addresses. */
-static int add_host(struct db *db, struct targets *t, const char *host, const char *port,
-	int64_t deadline_ms, struct err *err)
-{
-	struct db_addresses found;
-
-	if (host == NULL || host[0] == '/' || host[0] == '@' || is_numeric(host)) {
-		add_target(t, host, NULL, port);
-		return 0;
-	}
-	if (db_resolve(db->lookup, host, deadline_ms, db->check, db->check_arg, &found, err) != 0)
-		return -1;
-	for (size_t i = 0; i < found.count; i++)
-		add_target(t, host, found.items[i], port);
-	db_addresses_fini(&found);
-	return 0;
-}
-
-/* A host that cannot be looked up is passed over while another can; a `service` that names a host
- * is left to libpq, whose lookup is not bounded. */
+/* A `service` that names a host is left to libpq, whose lookup is not bounded. */
 static int find_targets(struct db *db, const PQconninfoOption *options, int64_t deadline_ms,
-	struct targets *t, struct err *err)
+	struct db_targets *out, struct err *err)
 {
-	const char *hostaddrs = option(options, "hostaddr");
-	const char *hosts = option(options, "host");
-	const char *ports = option(options, "port");
-	size_t count;
+	const struct db_hosts hosts = {
+		.names = option(options, "host"),
+		.addresses = option(options, "hostaddr"),
+		.ports = option(options, "port"),
+	};
+	const struct db_wait wait = {
+		.deadline_ms = deadline_ms, .check = db->check, .check_arg = db->check_arg};
 
-	if (hosts == NULL && hostaddrs == NULL)
-		hosts = getenv("PGHOST");
-	if (ports == NULL)
-		ports = getenv("PGPORT");
-	count = list_count(hostaddrs != NULL ? hostaddrs : hosts);
-	if (count == 0)
-		add_target(t, NULL, NULL, NULL);
-	for (size_t i = 0; i < count; i++) {
-		char *host = hosts != NULL ? list_item(hosts, i) : NULL;
-		char *hostaddr = list_item(hostaddrs, i);
-		char *port = list_item(ports, i);
-
-		if (hostaddr != NULL)
-			add_target(t, host, hostaddr, port);
-		else
-			(void)add_host(db, t, host, port, deadline_ms, err);
-		free(host);
-		free(hostaddr);
-		free(port);
-	}
-	return t->count > 0 ? 0 : -1;
+	return db_find_targets(db->lookup, &hosts, &wait, out, err);
 }
 
 /* What libpq is called with: the user's options, the target, and what we add where he says
@@ -364,7 +265,7 @@ static void add_defaults(struct parameters *p, const struct db *db, const PQconn
 }
 
 static void set_parameters(struct parameters *p, const struct db *db,
-	const PQconninfoOption *options, const struct target *target)
+	const PQconninfoOption *options, const struct db_target *target)
 {
 	*p = (struct parameters){0};
 	for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
@@ -387,7 +288,7 @@ static int shake_hands(struct db *db, int64_t deadline_ms, struct err *err)
 			db, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_ms, err);
 
 		if (ready == 0)
-			return err_set(err, ERR_TRANSIENT, "timeout",
+			return err_set(err, ERR_TRANSIENT, "connect",
 				"the database did not accept a connection in time");
 		if (ready < 0)
 			return -1;
@@ -400,8 +301,8 @@ static int shake_hands(struct db *db, int64_t deadline_ms, struct err *err)
 	return 0;
 }
 
-static int try_target(struct db *db, const PQconninfoOption *options, const struct target *target,
-	int64_t deadline_ms, struct err *err)
+static int try_target(struct db *db, const PQconninfoOption *options,
+	const struct db_target *target, int64_t deadline_ms, struct err *err)
 {
 	struct parameters p;
 	int rc;
@@ -420,7 +321,7 @@ static int open_connection(struct db *db, struct err *err)
 {
 	const int64_t deadline_ms = clock_boot_ms() + db->connect_timeout_ms;
 	PQconninfoOption *options = PQconninfoParse(db->conninfo, NULL);
-	struct targets t = {0};
+	struct db_targets t = {0};
 	int rc = -1;
 
 	if (options == NULL)
@@ -439,7 +340,7 @@ static int open_connection(struct db *db, struct err *err)
 	}
 	db->opened += rc == 0;
 out:
-	targets_fini(&t);
+	db_targets_fini(&t);
 	PQconninfoFree(options);
 	return rc;
 }

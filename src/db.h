@@ -9,7 +9,7 @@
  * Of several hosts or addresses each is tried in turn, with its share of the connect timeout.
  *
  * Ownership  the db copies what it needs of the connection string; results are owned by the caller:
- * db_result_free(). Errors     ERR_TRANSIENT "connect", "resolve", "timeout", "broken" (the
+ * db_result_free(). Errors     ERR_TRANSIENT "connect" and "resolve" (nothing was sent), "timeout" and "broken" (the
  * connection was lost after the statement was sent: its fate is unknown), SQLSTATE classes 08, 53,
  * 57, 58, 40, 55 and 25006 likewise with the SQLSTATE as code; ERR_CONFIG with the SQLSTATE for a
  * missing table, column, privilege or a refused login (42, 28, 3D, 3F, 0A), "conninfo" for a connection

@@ -3,7 +3,10 @@
 #include "clock.h"
 #include "mem.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -55,16 +58,18 @@ void db_lookup_free(struct db_lookup *lookup)
 }
 
 /* Starts a lookup, or takes up the one for this host that is under way. */
-static int request_start(struct db_lookup *lookup, const char *host, struct err *err)
+static struct request *request_start(struct db_lookup *lookup, const char *host, struct err *err)
 {
 	struct request *r = lookup->request;
 	struct gaicb *list[1];
 
 	if (r != NULL && strcmp(r->host, host) == 0)
-		return 0;
-	if (r != NULL && gai_error(&r->control) == EAI_INPROGRESS)
-		return err_set(err, ERR_TRANSIENT, "timeout",
+		return r;
+	if (r != NULL && gai_error(&r->control) == EAI_INPROGRESS) {
+		err_set(err, ERR_TRANSIENT, "resolve",
 			"the lookup of the database's host name has not ended yet");
+		return NULL;
+	}
 	request_drop(lookup);
 	r = mem_calloc(1, sizeof *r);
 	r->host = mem_strdup(host);
@@ -73,26 +78,26 @@ static int request_start(struct db_lookup *lookup, const char *host, struct err 
 	list[0] = &r->control;
 	if (getaddrinfo_a(GAI_NOWAIT, list, 1, NULL) != 0) {
 		request_free(r);
-		return err_set(err, ERR_TRANSIENT, "resolve",
+		err_set(err, ERR_TRANSIENT, "resolve",
 			"the lookup of the database's host name cannot be started");
+		return NULL;
 	}
 	lookup->request = r;
-	return 0;
+	return r;
 }
 
-static int request_wait(struct db_lookup *lookup, int64_t deadline_ms,
-	int (*check)(void *arg, struct err *err), void *arg, struct err *err)
+static int request_wait(struct request *r, const struct db_wait *wait, struct err *err)
 {
-	const struct gaicb *const list[1] = {&lookup->request->control};
+	const struct gaicb *const list[1] = {&r->control};
 
-	while (gai_error(&lookup->request->control) == EAI_INPROGRESS) {
-		int left = clock_left_ms(deadline_ms);
+	while (gai_error(&r->control) == EAI_INPROGRESS) {
+		int left = clock_left_ms(wait->deadline_ms);
 		struct timespec slice;
 
 		if (left == 0)
-			return err_set(err, ERR_TRANSIENT, "timeout",
+			return err_set(err, ERR_TRANSIENT, "resolve",
 				"the database's host name could not be looked up in time");
-		if (check != NULL && check(arg, err) != 0)
+		if (wait->check != NULL && wait->check(wait->check_arg, err) != 0)
 			return -1;
 		left = left < CHECK_EVERY_MS ? left : CHECK_EVERY_MS;
 		slice = (struct timespec){.tv_nsec = left * 1000000L};
@@ -101,40 +106,106 @@ static int request_wait(struct db_lookup *lookup, int64_t deadline_ms,
 	return 0;
 }
 
-static void take_addresses(const struct addrinfo *found, struct db_addresses *out)
+static void add_target(
+	struct db_targets *t, const char *host, const char *hostaddr, const char *port)
 {
-	char text[NI_MAXHOST];
-
-	for (; found != NULL && out->count < DB_MAX_ADDRESSES; found = found->ai_next)
-		if (getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, NULL, 0,
-			    NI_NUMERICHOST) == 0)
-			out->items[out->count++] = mem_strdup(text);
+	if (t->count == DB_MAX_TARGETS)
+		return;
+	t->items[t->count++] = (struct db_target){
+		.host = host != NULL ? mem_strdup(host) : NULL,
+		.hostaddr = hostaddr != NULL ? mem_strdup(hostaddr) : NULL,
+		.port = port != NULL ? mem_strdup(port) : NULL,
+	};
 }
 
-int db_resolve(struct db_lookup *lookup, const char *host, int64_t deadline_ms,
-	int (*check)(void *arg, struct err *err), void *arg, struct db_addresses *out,
-	struct err *err)
+void db_targets_fini(struct db_targets *targets)
 {
+	for (size_t i = 0; i < targets->count; i++) {
+		free(targets->items[i].host);
+		free(targets->items[i].hostaddr);
+		free(targets->items[i].port);
+	}
+	*targets = (struct db_targets){0};
+}
+
+static int resolve(struct db_lookup *lookup, const char *host, const char *port,
+	const struct db_wait *wait, struct db_targets *out, struct err *err)
+{
+	const size_t before = out->count;
+	struct request *r = request_start(lookup, host, err);
+	char address[NI_MAXHOST];
 	int fault;
 
-	*out = (struct db_addresses){0};
-	if (request_start(lookup, host, err) != 0 ||
-		request_wait(lookup, deadline_ms, check, arg, err) != 0)
+	if (r == NULL || request_wait(r, wait, err) != 0)
 		return -1;
-	fault = gai_error(&lookup->request->control);
-	if (fault == 0)
-		take_addresses(lookup->request->control.ar_result, out);
+	fault = gai_error(&r->control);
+	for (const struct addrinfo *a = r->control.ar_result; a != NULL; a = a->ai_next)
+		if (getnameinfo(a->ai_addr, a->ai_addrlen, address, sizeof address, NULL, 0,
+			    NI_NUMERICHOST) == 0)
+			add_target(out, host, address, port);
 	request_drop(lookup);
-	if (out->count == 0)
+	if (out->count == before)
 		return err_set(err, ERR_TRANSIENT, "resolve",
 			"the database's host name cannot be resolved: %s",
 			fault != 0 ? gai_strerror(fault) : "it has no address");
 	return 0;
 }
 
-void db_addresses_fini(struct db_addresses *addresses)
+/* ---- lists of hosts ------------------------------------------------------------------------- */
+
+/* The nth of a comma-separated list; of a list of one, that one; NULL where it is empty. */
+static char *list_item(const char *list, size_t n)
 {
-	for (size_t i = 0; i < addresses->count; i++)
-		free(addresses->items[i]);
-	*addresses = (struct db_addresses){0};
+	size_t len;
+
+	if (list == NULL)
+		return NULL;
+	for (; n > 0 && strchr(list, ',') != NULL; n--)
+		list = strchr(list, ',') + 1;
+	len = strcspn(list, ",");
+	return len > 0 ? mem_strndup(list, len) : NULL;
+}
+
+static size_t list_count(const char *list)
+{
+	size_t count = list != NULL ? 1 : 0;
+
+	for (; list != NULL && *list != '\0'; list++)
+		count += *list == ',';
+	return count;
+}
+
+static bool needs_lookup(const char *host)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+
+	return host != NULL && host[0] != '/' && host[0] != '@' &&
+	       inet_pton(AF_INET, host, address) != 1 && inet_pton(AF_INET6, host, address) != 1;
+}
+
+int db_find_targets(struct db_lookup *lookup, const struct db_hosts *hosts,
+	const struct db_wait *wait, struct db_targets *out, struct err *err)
+{
+	const bool has_host = hosts->names != NULL || hosts->addresses != NULL;
+	const char *const names = has_host ? hosts->names : getenv("PGHOST");
+	const char *const ports = hosts->ports != NULL ? hosts->ports : getenv("PGPORT");
+	const size_t count = list_count(hosts->addresses != NULL ? hosts->addresses : names);
+
+	*out = (struct db_targets){0};
+	if (count == 0)
+		add_target(out, NULL, NULL, NULL);
+	for (size_t i = 0; i < count; i++) {
+		char *name = list_item(names, i);
+		char *address = list_item(hosts->addresses, i);
+		char *port = list_item(ports, i);
+
+		if (address == NULL && needs_lookup(name))
+			(void)resolve(lookup, name, port, wait, out, err);
+		else
+			add_target(out, name, address, port);
+		free(name);
+		free(address);
+		free(port);
+	}
+	return out->count > 0 ? 0 : -1;
 }

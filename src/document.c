@@ -4,7 +4,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -86,7 +85,7 @@ int document_intake_add(struct document_intake *in, const void *data, size_t len
 {
 	if ((int64_t)len > in->settings->max_bytes - in->bytes)
 		return err_set(err, ERR_DOCUMENT, "too-large",
-			"the file is larger than storage.max_bytes, %lld bytes",
+			"the file is larger than storage.document_max, %lld bytes",
 			(long long)in->settings->max_bytes);
 	if (keep_head(in, data, len, err) != 0)
 		return -1;
@@ -134,26 +133,21 @@ int document_intake_end(struct document_intake *in, struct document *document, s
 	return 0;
 }
 
-int document_open(const struct set_storage *settings, const char *path, struct document *document,
-	struct err *err)
+int document_take(const struct set_storage *settings, int fd, const char *name,
+	struct document *document, struct err *err)
 {
 	struct document_intake in = {.fd = -1};
 	struct stat st;
-	/* Without O_NONBLOCK, opening a named pipe would wait for its writer. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	int rc = -1;
 
 	*document = (struct document){.fd = -1};
-	if (fd == -1)
-		return err_errno(err, ERR_DOCUMENT, "cannot open %s", path);
 	if (fstat(fd, &st) != 0)
-		err_errno(err, ERR_SYSTEM, "cannot look at %s", path);
+		err_errno(err, ERR_SYSTEM, "cannot look at %s", name);
 	else if (!S_ISREG(st.st_mode))
-		err_set(err, ERR_DOCUMENT, "not-a-file", "%s is not a regular file", path);
+		err_set(err, ERR_DOCUMENT, "not-a-file", "%s is not a regular file", name);
 	else if (document_intake_begin(&in, settings, err) == 0 &&
-		 document_intake_add_fd(&in, fd, path, err) == 0)
+		 document_intake_add_fd(&in, fd, name, err) == 0)
 		rc = document_intake_end(&in, document, err);
 	document_intake_fini(&in);
-	fd_close(&fd);
 	return rc;
 }

@@ -18,7 +18,7 @@ enum { DOCUMENT_HEAD_BYTES = 1024 };
 
 struct document_intake {
 	const struct set_storage *settings; /* borrowed */
-	int fd;				    /* owned */
+	int fd;                             /* owned */
 	bool in_memory;
 	int64_t bytes;
 	struct hash *hash; /* owned */

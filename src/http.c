@@ -45,8 +45,8 @@ struct http_exchange {
 	void *sink_arg;
 	void *owner;
 	bool done;
-	bool taken;	      /* given out by http_finished() */
-	bool enough;	      /* an explanation longer than we care for: cut off by us, no fault */
+	bool taken;           /* given out by http_finished() */
+	bool enough;          /* an explanation longer than we care for: cut off by us, no fault */
 	struct err callback;  /* what a callback of ours ended the exchange for */
 	struct err transport; /* kind ERR_NONE: an answer arrived */
 	int64_t started_ms;
@@ -109,8 +109,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 {
 	struct http_exchange *x = arg;
 	const size_t len = size * count;
-	const long status = http_status(x);
-	const bool content = status >= 200 && status < 300;
+	const bool content = http_status(x) / 100 == 2;
 
 	if ((content ? take_content(x, data, len) : take_explanation(x, data, len)) != 0)
 		return CURL_WRITEFUNC_ERROR;

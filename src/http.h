@@ -9,7 +9,7 @@
  *
  * Protocols http and https only; redirects are not followed; TLS is verified
  * (against SSL_CERT_FILE where that is set, else the system's authorities); no proxy but the
- * environment's; NOSIGNAL; an own User-Agent "indexocr/<version>"; `Expect:` is suppressed. Name
+ * environment's, and none for loopback and streams; NOSIGNAL; an own User-Agent "indexocr/<version>"; `Expect:` is suppressed. Name
  * lookups are bounded by the connect timeout.
  *
  * Ownership  http_start() copies what it needs, except body parts and the sink, which the caller

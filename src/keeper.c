@@ -3,7 +3,7 @@
 #include "clock.h"
 #include "heartbeat.h"
 #include "http.h"
-#include "json.h"
+#include "keeper_reclaim.h"
 #include "log.h"
 #include "mem.h"
 #include "queue.h"
@@ -20,7 +20,7 @@ enum {
 	OWED_MS = 50, /* a wake-up is owed and somebody is just looking: look again soon */
 	OUTAGE_MS = 500,
 	OUTAGE_MAX_MS = 15 * 1000,
-	LISTEN_RETRY_MS = 60 * 1000,
+	LISTEN_PROOF_MS = 60 * 1000,
 	ORPHAN_MS = 75 * 1000 /* longer than a worker's: the keeper sees them out */
 };
 
@@ -33,11 +33,11 @@ struct ward {
 	int failures;
 	int64_t closed_ms;     /* outage: not before */
 	int64_t contact_ms;    /* in unbroken contact since; 0 = not */
-	int64_t listen_ms;     /* when to try to listen next */
+	int64_t listen_ms;     /* when to listen, or to prove it, next */
 	bool listening;
 	bool said_polling;
 	bool previous_settled; /* claims of this host's previous daemon are free */
-	int64_t look_ms, renew_ms, promote_ms, reclaim_ms; /* due times */
+	int64_t look_ms, renew_ms, promote_ms, sweep_ms; /* due times */
 };
 
 struct keeper {
@@ -162,66 +162,53 @@ static int renew(struct keeper *k, struct ward *w, struct err *err)
 
 /* ---- reclaim */
 
-static void note_reclaimed(struct keeper *k, struct ward *w, int count, const char *whose)
+static struct reclaim reclaim_of(const struct keeper *k, const struct ward *w)
 {
-	if (count == 0)
-		return;
-	scoreboard_count(k->board, SB_KEEPER, SB_CLAIMS_RECLAIMED, (uint64_t)count);
-	log_event(LEVEL_WARN, "keeper", NULL, "Gave back %d claim%s of %s in %s", count, count == 1 ? "" : "s", whose,
-		w->settings->name);
-	became_ready(k, w);
+	return (struct reclaim){k->board, w->queue, w->index, w->settings->name};
 }
 
-static int settle_obituaries(struct keeper *k, struct ward *w, struct err *err)
+/* Runs one of the kinds; what it gave back is ready now. */
+static int reclaim(struct keeper *k, struct ward *w, int (*kind)(const struct reclaim *r, int *count, struct err *err),
+	struct err *err)
 {
-	struct sb_obituary words;
-	int count;
+	const struct reclaim r = reclaim_of(k, w);
+	int count = 0;
+	const int rc = kind(&r, &count, err);
 
-	for (int slot = 1; slot < scoreboard_slots(k->board); slot++)
-		for (int i = 0; i < SB_OBITUARIES; i++) {
-			if (!scoreboard_obituary_get(k->board, slot, i, &words) || words.environment != w->index)
-				continue;
-			if (queue_reclaim_prefix(w->queue, words.prefix, words.crashed, words.reason, &count, err) != 0)
-				return -1;
-			note_reclaimed(k, w, count, words.reason);
-			scoreboard_obituary_clear(k->board, slot, i);
-		}
-	return 0;
+	if (count > 0)
+		became_ready(k, w);
+	return rc;
 }
 
 static bool has_obituary(const struct keeper *k, const struct ward *w)
 {
-	struct sb_obituary words;
+	const struct reclaim r = reclaim_of(k, w);
 
-	for (int slot = 1; slot < scoreboard_slots(k->board); slot++)
-		for (int i = 0; i < SB_OBITUARIES; i++)
-			if (scoreboard_obituary_get(k->board, slot, i, &words) && words.environment == w->index)
-				return true;
-	return false;
+	return reclaim_has_obituaries(&r);
 }
 
 static int settle_previous(struct keeper *k, struct ward *w, struct err *err)
 {
-	const char *previous = scoreboard_previous(k->board);
-	int count = 0;
-
-	if (previous[0] != '\0' && queue_reclaim_daemon(w->queue, previous, &count, err) != 0)
+	if (reclaim(k, w, reclaim_previous, err) != 0)
 		return -1;
-	note_reclaimed(k, w, count, "this host's previous daemon");
 	w->previous_settled = true;
 	return 0;
 }
 
 /* Others' leases mean something only to one who was there all the time they could have been renewed in. */
-static int reclaim_expired(struct keeper *k, struct ward *w, struct err *err)
+static int sweep(struct keeper *k, struct ward *w, struct err *err)
 {
-	int count;
+	int adopted = 0;
 
-	if (w->contact_ms == 0 || clock_boot_ms() - w->contact_ms < k->settings->queue.lease_ms)
-		return 0;
-	if (queue_reclaim_expired(w->queue, scoreboard_daemon(k->board), &count, err) != 0)
+	if (reclaim(k, w, reclaim_strays, err) != 0)
 		return -1;
-	note_reclaimed(k, w, count, "a dead host");
+	if (w->contact_ms != 0 && clock_boot_ms() - w->contact_ms >= k->settings->queue.lease_ms &&
+		reclaim(k, w, reclaim_expired, err) != 0)
+		return -1;
+	if (queue_adopt_foreign(w->queue, &adopted, err) != 0)
+		return -1;
+	if (adopted > 0)
+		became_ready(k, w);
 	return 0;
 }
 
@@ -262,22 +249,22 @@ static int look(struct keeper *k, struct ward *w, struct err *err)
 
 /* ---- listening */
 
+/* Connects and listens, or proves once a minute that what is listened to is still delivered. */
 static void listen_to(struct keeper *k, struct ward *w)
 {
 	struct err err;
 	int rc;
 
-	w->listen_ms = clock_boot_ms() + LISTEN_RETRY_MS;
-	rc = queue_listen(w->queue, &err);
+	w->listen_ms = clock_boot_ms() + LISTEN_PROOF_MS;
+	rc = w->listening ? queue_listen_prove(w->queue, &err) : 1;
+	if (rc != 0)
+		rc = queue_listen(w->queue, &err);
 	w->listening = rc == 0;
-	if (rc != 0 && !w->said_polling) {
+	if (rc != 0 && !w->said_polling)
 		log_event(LEVEL_WARN, "keeper", &(struct log_more){.ms = -1, .error = rc == -1 ? err.text : NULL},
 			"No notifications from %s, polling every %lld ms", w->settings->name,
 			(long long)k->settings->queue.poll_interval_ms);
-		w->said_polling = true;
-	}
-	if (rc == 0)
-		w->said_polling = false;
+	w->said_polling = rc != 0;
 }
 
 static void take_notifications(struct keeper *k, struct ward *w)
@@ -310,13 +297,13 @@ static int tend_due(struct keeper *k, struct ward *w, struct err *err)
 {
 	const struct set_queue *q = &k->settings->queue;
 
-	if (has_obituary(k, w) && settle_obituaries(k, w, err) != 0)
+	if (has_obituary(k, w) && reclaim(k, w, reclaim_obituaries, err) != 0)
 		return -1;
 	if (!w->previous_settled && settle_previous(k, w, err) != 0)
 		return -1;
 	if (due(&w->renew_ms, q->lease_ms / 3) && renew(k, w, err) != 0)
 		return -1;
-	if (due(&w->reclaim_ms, q->lease_ms / 3) && reclaim_expired(k, w, err) != 0)
+	if (due(&w->sweep_ms, q->lease_ms / 3) && sweep(k, w, err) != 0)
 		return -1;
 	if (due(&w->promote_ms, q->poll_interval_ms) && promote(k, w, err) != 0)
 		return -1;
@@ -334,12 +321,12 @@ static void tend(struct keeper *k, struct ward *w)
 	if (tend_due(k, w, &err) != 0) {
 		note_failure(k, w, &err);
 		/* What was due stays due. */
-		w->renew_ms = w->promote_ms = w->look_ms = w->reclaim_ms = 0;
+		w->renew_ms = w->promote_ms = w->look_ms = w->sweep_ms = 0;
 		return;
 	}
 	note_success(k, w);
 	publish(k, w);
-	if (!w->listening && clock_boot_ms() >= w->listen_ms)
+	if (clock_boot_ms() >= w->listen_ms)
 		listen_to(k, w);
 }
 
@@ -480,7 +467,7 @@ static void last_turn(struct keeper *k)
 	struct err err;
 
 	for (size_t i = 0; i < k->ward_count; i++)
-		if (has_obituary(k, &k->wards[i]) && settle_obituaries(k, &k->wards[i], &err) != 0)
+		if (has_obituary(k, &k->wards[i]) && reclaim(k, &k->wards[i], reclaim_obituaries, &err) != 0)
 			log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err.text},
 				"Claims in %s are left to the next daemon", k->wards[i].settings->name);
 	heartbeat_remove(k->heartbeat);

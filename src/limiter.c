@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 enum {
-	HEARD_LATELY_MS = 1000,		/* so old may our knowledge of a pause be before a call */
+	HEARD_LATELY_MS = 1000,         /* so old may our knowledge of a pause be before a call */
 	PAUSE_MAX_MS = 24 * 3600 * 1000 /* no answer pauses the fleet for longer */
 };
 
@@ -53,8 +53,8 @@ int limiter_open_window(struct limiter **out, const struct set_limits *limits,
 int limiter_open(struct limiter **out, const struct set_limits *limits,
 	const struct set_redis *redis, void *shared, const char *scope, struct err *err)
 {
-	return limiter_open_window(out, limits, redis, shared, scope, LIMITER_WINDOW_MS,
-		LIMITER_GUARD_MS, err);
+	return limiter_open_window(
+		out, limits, redis, shared, scope, LIMITER_WINDOW_MS, LIMITER_GUARD_MS, err);
 }
 
 void limiter_close(struct limiter *l)
@@ -122,13 +122,17 @@ static int share_rules(const struct limiter *l, struct limiter_rules *rules, str
 	if (l->redis->on_loss == REDIS_LOSS_WAIT)
 		return redis_lost_error(l, "waiting for it, as on_redis_loss says", err);
 	if (hosts == 0)
-		return redis_lost_error(l, "it was never seen, so the number of hosts that share "
-			"the limit is unknown (redis.hosts can name it)", err);
+		return redis_lost_error(l,
+			"it was never seen, so the number of hosts that share "
+			"the limit is unknown (redis.hosts can name it)",
+			err);
 	calls = limiter_share(s->rpm, s->headroom, hosts);
 	tokens = limiter_share(s->tpm, s->headroom, hosts);
 	if (calls == 0 || tokens == 0)
-		return redis_lost_error(l, "what headroom leaves of the limit is too little to "
-			"share among the hosts", err);
+		return redis_lost_error(l,
+			"what headroom leaves of the limit is too little to "
+			"share among the hosts",
+			err);
 	*rules = limiter_rules(calls, tokens, l->fleet.window_ms, l->fleet.guard_ms);
 	return 0;
 }
@@ -155,7 +159,8 @@ static int paused(int64_t left_ms, struct err *err)
 
 static int full(int64_t wait_ms, struct err *err)
 {
-	return not_now(wait_ms, "window-full", "the limit of the next half minute is reserved", err);
+	return not_now(
+		wait_ms, "window-full", "the limit of the next half minute is reserved", err);
 }
 
 static int reserve_local(
@@ -209,8 +214,8 @@ static void correct(struct limiter *l, const struct limiter_reservation *r, int6
 	else if (r->local)
 		(void)limiter_shm_settle(l->ring, r, tokens_used);
 	else if (redis_usable(l)) {
-		if (limiter_redis_settle(
-			    l->home, &l->fleet, r, tokens_used, &pause_ms, &ignored) == 0)
+		if (limiter_redis_settle(l->home, &l->fleet, r, tokens_used, &pause_ms, &ignored) ==
+			0)
 			heard(l, pause_ms);
 		else
 			lost(l);

@@ -27,9 +27,9 @@ struct limiter;
 struct limiter_reservation {
 	int64_t send_at_ms;    /* boot time: do not send before */
 	int64_t send_until_ms; /* boot time: past it give the slot back and reserve anew */
-	int64_t tokens;	       /* as reserved */
+	int64_t tokens;        /* as reserved */
 	uint64_t handle;       /* the home's own: which bucket was charged */
-	bool local;	       /* made by the shared home (Redis away) */
+	bool local;            /* made by the shared home (Redis away) */
 };
 
 /* Bytes of the shared home, zeroed by the master before the first fork and given to every child. */
@@ -60,10 +60,10 @@ void limiter_cancel(struct limiter *l, const struct limiter_reservation *r);
 void limiter_pause(struct limiter *l, int64_t pause_ms);
 
 struct limiter_view {
-	int64_t calls, tokens;		 /* of the last 60 s */
+	int64_t calls, tokens;           /* of the last 60 s */
 	int64_t call_limit, token_limit; /* x headroom; 0 = none */
-	int64_t paused_ms;		 /* 0 = not paused */
-	bool redis_up;			 /* false also where none is configured */
+	int64_t paused_ms;               /* 0 = not paused */
+	bool redis_up;                   /* false also where none is configured */
 };
 int limiter_look(struct limiter *l, struct limiter_view *out, struct err *err);
 

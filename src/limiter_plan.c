@@ -37,7 +37,8 @@ struct limiter_rules limiter_rules(
 	};
 
 	rules.width = (int)((rules.window_ms + rules.guard_ms + LIMITER_BUCKET_MS - 1) /
-				LIMITER_BUCKET_MS) + 1;
+			      LIMITER_BUCKET_MS) +
+		      1;
 	if (rules.width > LIMITER_WIDTH_MAX)
 		rules.width = LIMITER_WIDTH_MAX;
 	set_pace(&rules);
@@ -154,8 +155,8 @@ static int max_int(int a, int b)
 
 /* The first bucket from `at` on that breaks no rule. After a conflict the next candidate is the
  * bucket that window no longer holds, so the search only moves forward. */
-static int first_fit(const struct limiter_rules *rules, const struct limiter_log *log, int at,
-	int64_t tokens)
+static int first_fit(
+	const struct limiter_rules *rules, const struct limiter_log *log, int at, int64_t tokens)
 {
 	const int count = log->width + LIMITER_HORIZON;
 	struct sums calls, used;

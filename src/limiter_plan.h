@@ -34,9 +34,9 @@ enum {
 struct limiter_rules {
 	int64_t call_limit, token_limit; /* in window_ms; 0 = no such limit */
 	int64_t window_ms, guard_ms;
-	int width;	       /* buckets of the window with its guard */
-	int pace_buckets;      /* any so many buckets in a row ... */
-	int64_t pace_calls;    /* ... hold at most so many calls; 0 = no pacing */
+	int width;          /* buckets of the window with its guard */
+	int pace_buckets;   /* any so many buckets in a row ... */
+	int64_t pace_calls; /* ... hold at most so many calls; 0 = no pacing */
 };
 
 /* window_ms and guard_ms at most LIMITER_WINDOW_MS and LIMITER_GUARD_MS (shorter ones are for

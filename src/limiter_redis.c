@@ -25,7 +25,7 @@ struct limiter_redis {
 	struct redis *redis;
 	char *scope;
 	char *keys[KEYS]; /* as log.lua has them */
-	char *workers;	  /* the hash of registered workers */
+	char *workers;    /* the hash of registered workers */
 	char *channel;
 	char *reserve, *settle, *look, *reset; /* scripts with log.lua in front */
 };
@@ -227,8 +227,7 @@ int limiter_redis_look(struct limiter_redis *h, const struct limiter_rules *rule
 	return 0;
 }
 
-int limiter_redis_reset(
-	struct limiter_redis *h, const struct limiter_rules *rules, struct err *err)
+int limiter_redis_reset(struct limiter_redis *h, const struct limiter_rules *rules, struct err *err)
 {
 	struct redis_reply *reply;
 	struct args a;

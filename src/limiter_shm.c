@@ -28,12 +28,12 @@ enum {
 };
 
 /* word = parity 1 | settled 1 | cancelled 1 | bucket 37 | tokens 24 */
-#define PARITY	    (UINT64_C(1) << 63)
-#define SETTLED	    (UINT64_C(1) << 62)
-#define CANCELLED   (UINT64_C(1) << 61)
+#define PARITY       (UINT64_C(1) << 63)
+#define SETTLED      (UINT64_C(1) << 62)
+#define CANCELLED    (UINT64_C(1) << 61)
 #define BUCKET_SHIFT 24
-#define BUCKET_MASK ((UINT64_C(1) << 37) - 1)
-#define TOKENS_MAX  ((UINT64_C(1) << BUCKET_SHIFT) - 1)
+#define BUCKET_MASK  ((UINT64_C(1) << 37) - 1)
+#define TOKENS_MAX   ((UINT64_C(1) << BUCKET_SHIFT) - 1)
 
 /* handle = parity 1 | bucket 37 | place 14 */
 #define PLACE_BITS 14
@@ -49,7 +49,7 @@ struct limiter_ring {
 };
 
 struct limiter_shared {
-	_Atomic uint64_t owner[RINGS];	   /* hash of the scope; 0 = free */
+	_Atomic uint64_t owner[RINGS];     /* hash of the scope; 0 = free */
 	_Atomic int64_t redis_retry_at_ms; /* 0 = Redis is there */
 	_Atomic int64_t hosts_asked_at_ms;
 	_Atomic int hosts;
@@ -107,7 +107,7 @@ struct place {
 	unsigned at;
 	uint64_t old;
 	uint64_t parity; /* of the lap being written */
-	bool ahead;	 /* reservations beyond our horizon: our time is old */
+	bool ahead;      /* reservations beyond our horizon: our time is old */
 };
 
 /* True: the word lies beyond the log. Most words are long expired, so that is asked first. */
@@ -200,8 +200,8 @@ int limiter_shm_reserve(struct limiter_ring *ring, const struct limiter_rules *r
 }
 
 /* Exactly the word that limiter_shm_reserve() wrote is replaced, so only the first caller finds it. */
-static bool replace(
-	struct limiter_ring *ring, const struct limiter_reservation *r, uint64_t flag, int64_t tokens)
+static bool replace(struct limiter_ring *ring, const struct limiter_reservation *r, uint64_t flag,
+	int64_t tokens)
 {
 	const uint64_t parity = r->handle & PARITY;
 	const int64_t bucket = (int64_t)(r->handle >> PLACE_BITS & BUCKET_MASK);

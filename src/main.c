@@ -6,6 +6,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,6 +164,16 @@ static void make_private(struct settings *settings)
 	settings->log.directory[0] = '\0';
 }
 
+/* Opened with the rights of whoever asked; without O_NONBLOCK a named pipe would wait for its writer. */
+static int open_one(struct one_document *one)
+{
+	one->fd = open(one->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (one->fd != -1)
+		return 0;
+	(void)fprintf(stderr, "indexocrd: cannot open %s: %s\n", one->path, strerror(errno));
+	return -1;
+}
+
 static int start(struct options *o, struct settings *settings)
 {
 	const struct master_plan plan = {
@@ -173,6 +184,10 @@ static int start(struct options *o, struct settings *settings)
 		.one = o->one.path != NULL ? &o->one : NULL,
 	};
 
+	if (o->one.path != NULL && open_one(&o->one) != 0) {
+		conf_free(settings);
+		return EX_NOINPUT;
+	}
 	if (o->one.path != NULL)
 		make_private(settings);
 	/* Paths in the configuration are absolute or meant from where we were started: stay there unless in the background. */

@@ -16,6 +16,7 @@
 /* `indexocrctl read`: one local file instead of the queue. */
 struct one_document {
 	const char *path;
+	int fd; /* of it, opened before privileges were dropped */
 	const char *source; /* as document_source: which prompt */
 	bool text;          /* print the text, not the result document */
 };

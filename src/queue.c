@@ -64,6 +64,7 @@ void queue_free(struct queue *q)
 	shape_fini(&q->shape);
 	db_free(q->db);
 	db_free(q->listener);
+	free(q->foreign);
 	free(q->application_name);
 	free(q->sources);
 	free(q);
@@ -379,6 +380,12 @@ static int find_claim(struct queue *q, int64_t sent_ms, struct job *job, struct 
 	return rc;
 }
 
+/* Without a connection nothing was sent: another try to connect would only double the wait. */
+static bool was_sent(const struct err *err)
+{
+	return strcmp(err->code, "connect") != 0 && strcmp(err->code, "resolve") != 0;
+}
+
 static int claim(struct queue *q, const char *statement, int param_count, const char *const *params,
 	struct job *job, struct err *err)
 {
@@ -387,7 +394,9 @@ static int claim(struct queue *q, const char *statement, int param_count, const 
 	int rc;
 
 	if (queue_run(q, statement, param_count, params, &r, err) != 0)
-		return err->kind == ERR_TRANSIENT ? find_claim(q, sent_ms, job, err) : -1;
+		return err->kind == ERR_TRANSIENT && was_sent(err)
+			       ? find_claim(q, sent_ms, job, err)
+			       : -1;
 	rc = take_row(q, r, sent_ms, job);
 	db_result_free(r);
 	return rc;

@@ -96,6 +96,9 @@ int queue_reclaim_prefix(struct queue *q, const char *prefix, bool crashed, cons
 int queue_reclaim_expired(struct queue *q, const char *own_daemon, int *count, struct err *err);
 /* Claims whose token carries this daemon id: losses (this host's previous daemon). */
 int queue_reclaim_daemon(struct queue *q, const char *daemon, int *count, struct err *err);
+/* Other programs' claims that stayed unchanged for queue.adopt_foreign_after, as this process saw
+ * them, become ready: to be called now and then. Does nothing where that is 0. */
+int queue_adopt_foreign(struct queue *q, int *count, struct err *err);
 /* Every claim of this daemon as it stands in the database: calls fn for each id and token (borrowed).
  * What the keeper compares with the claims it knows. */
 int queue_claims(struct queue *q, const char *daemon,

@@ -126,11 +126,11 @@ int queue_depth(struct queue *q, struct queue_depth *out, struct err *err)
 	out->claimed = db_int(r, 0, 2);
 	out->foreign = db_int(r, 0, 3);
 	out->failed = db_int(r, 0, 4);
-	created = db_text(r, 0, 6);
-	if (created != NULL) {
+	if (db_text(r, 0, 5) != NULL)
 		out->oldest_ready_ms = db_int(r, 0, 5);
+	created = db_text(r, 0, 6);
+	if (created != NULL)
 		(void)snprintf(out->oldest_created, sizeof out->oldest_created, "%s", created);
-	}
 	db_result_free(r);
 	return 0;
 }

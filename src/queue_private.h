@@ -20,6 +20,8 @@ struct queue_shape {
 	char *boosted_type;
 };
 
+struct queue_foreign;
+
 struct queue {
 	const struct set_environment *environment; /* borrowed */
 	const struct set_queue *settings;          /* borrowed */
@@ -30,6 +32,9 @@ struct queue {
 	struct queue_shape shape;
 	int (*check)(void *arg, struct err *err);
 	void *check_arg;
+	/* queue_foreign.c: owned */
+	struct queue_foreign *foreign;
+	size_t foreign_count;
 	/* queue_listen.c */
 	struct db *listener;
 	char proof[QUEUE_PROOF_BYTES]; /* payload on its way; "" = none */

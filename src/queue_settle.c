@@ -1,12 +1,11 @@
 /* Checkpoint, complete, fail, release: the fenced writes of the worker that holds the claim. */
 #include "queue.h"
 
+#include "clock.h"
 #include "queue_private.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-/* A settling statement is sent this often, with a growing pause between. */
+/* A settling statement is sent this often, with a growing pause between, and not again once three of
+ * its deadlines have passed. */
 enum { SETTLE_TRIES = 4, SETTLE_PAUSE_MS = 250 };
 
 static int lost(const struct job *job, struct err *err)
@@ -23,6 +22,7 @@ static int lost(const struct job *job, struct err *err)
 static int send_fenced(struct queue *q, const char *statement, int param_count,
 	const char *const *params, int64_t *affected, bool *resent, struct err *err)
 {
+	const int64_t deadline_ms = clock_boot_ms() + 3 * q->settings->statement_timeout_ms;
 	struct db_result *r = NULL;
 	int rc = -1;
 
@@ -30,9 +30,10 @@ static int send_fenced(struct queue *q, const char *statement, int param_count,
 	for (int sent = 1; sent <= SETTLE_TRIES && rc != 0; sent++) {
 		*resent = sent > 1;
 		rc = queue_run(q, statement, param_count, params, &r, err);
-		if (rc != 0 && (err->kind != ERR_TRANSIENT || sent == SETTLE_TRIES))
+		if (rc != 0 && (err->kind != ERR_TRANSIENT || sent == SETTLE_TRIES ||
+				       clock_left_ms(deadline_ms) == 0))
 			return -1;
-		if (rc != 0 && queue_pause(q, SETTLE_PAUSE_MS * sent, err) != 0)
+		if (rc != 0 && queue_pause(q, (int64_t)SETTLE_PAUSE_MS * sent, err) != 0)
 			return -1;
 	}
 	*affected = db_affected(r);

@@ -70,10 +70,14 @@ static int deliver(struct reader *r, int number, cJSON *page, struct err *err)
 	return r->plan->events.deliver(r->plan->events.arg, number, page, err);
 }
 
-/* The page will not be read: kept as incomplete, or the end of this attempt at the document. */
-static int give_up(struct reader *r, int number, const struct err *why, const struct engine_answer *answer, struct err *err)
+/*
+ * The page will not be read: kept as incomplete, or the end of this attempt at the document. What only fails for now
+ * (an outage) always ends the attempt: the next one may well read it.
+ */
+static int give_up(struct reader *r, int number, const struct err *why, bool fails_attempt, const struct engine_answer *answer,
+	struct err *err)
 {
-	if (r->plan->settings->queue.keep_incomplete)
+	if (r->plan->settings->queue.keep_incomplete && !fails_attempt)
 		return deliver(r, number, result_failed_page(number, why, answer), err);
 	if (!failed(r)) {
 		r->failure = *why;
@@ -89,7 +93,7 @@ static int place(struct reader *r, struct reading *g, struct page *page, struct 
 	int rc;
 
 	if (page->error.kind != ERR_NONE)
-		rc = give_up(r, page->number, &page->error, NULL, err);
+		rc = give_up(r, page->number, &page->error, false, NULL, err);
 	else if (page->blank)
 		rc = deliver(r, page->number, result_blank_page(page), err);
 	else {
@@ -225,7 +229,7 @@ static int handle_failure(struct reader *r, struct reading *g, const struct engi
 		*err = *why;
 		return err_prefix(err, "page %d: ", g->page.number);
 	}
-	rc = give_up(r, g->page.number, why, answer, err);
+	rc = give_up(r, g->page.number, why, d.fails_attempt, answer, err);
 	release(g);
 	return rc;
 }

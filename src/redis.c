@@ -36,11 +36,11 @@ struct redis {
 	int64_t timeout_ms;
 	int64_t connect_again_ms;   /* boot time */
 	struct http_stream *stream; /* owned; NULL = not connected */
-	redisReader *reader;	    /* owned; lives as long as the stream */
+	redisReader *reader;        /* owned; lives as long as the stream */
 	redisReplyObjectFunctions functions;
 	void *(*create_array)(const redisReadTask *, array_length);
 	size_t elements_left; /* of the reply being read */
-	bool eval_only;	      /* EVALSHA is refused here */
+	bool eval_only;       /* EVALSHA is refused here */
 };
 
 struct command {
@@ -125,8 +125,8 @@ static int wait_until(const struct redis *r, short events, int64_t deadline_ms, 
 	}
 }
 
-static int send_all(struct redis *r, const char *data, size_t len, int64_t deadline_ms,
-	struct err *err)
+static int send_all(
+	struct redis *r, const char *data, size_t len, int64_t deadline_ms, struct err *err)
 {
 	while (len > 0) {
 		const long sent = http_stream_send(r->stream, data, len, err);
@@ -288,7 +288,8 @@ static int login(struct redis *r, int64_t deadline_ms, struct err *err)
 			rc = err_set(err, ERR_TRANSIENT, word, "Redis: too many clients");
 		else
 			rc = err_set(err, strcmp(word, "loading") == 0 ? ERR_TRANSIENT : ERR_CONFIG,
-				word, "Redis refuses the login (%s): check user and password", word);
+				word, "Redis refuses the login (%s): check user and password",
+				word);
 	}
 	freeReplyObject(reply);
 	return rc;

@@ -19,10 +19,10 @@
 enum { REDIS_PORT = 6379, REDIS_DB_MAX = 65535 };
 
 struct redis_url {
-	char *host;	 /* without brackets; NULL with a path */
+	char *host;      /* without brackets; NULL with a path */
 	char *unix_path; /* NULL with a host */
-	char *user;	 /* NULL = none */
-	char *password;	 /* NULL = none; secret */
+	char *user;      /* NULL = none */
+	char *password;  /* NULL = none; secret */
 	int db;
 	uint16_t port;
 	bool tls;

@@ -1,22 +1,17 @@
 #include "render.h"
 
 #include "clock.h"
-#include "fdio.h"
 #include "frame.h"
+#include "helper.h"
 #include "json.h"
 #include "mem.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
 	RESTARTS_MAX = 10, /* a document that takes more is given up */
@@ -25,10 +20,8 @@ enum {
 	SKIP_TEXT_MAX_BYTES = 1 << 20,
 };
 
-/*
- * While the helper runs, pid and fd are its own; both are none between the loss of a page and the
- * next call, and at the end. next is the page that the helper has to send next.
- */
+/* helper is none between the loss of a page and the next call, and at the end. next is the page that
+ * it has to send next. */
 struct render {
 	const struct set_render *settings; /* borrowed, as all up to skip */
 	const char *helper_path;
@@ -36,8 +29,7 @@ struct render {
 	const bool *skip;
 	int skip_count;
 	int document_fd;
-	pid_t pid;
-	int fd;
+	struct helper helper;
 	struct frame_reader reader;
 	int pages;
 	int next;
@@ -97,16 +89,16 @@ struct arguments {
 	size_t count;
 };
 
-static void add_text(struct arguments *a, const char *name, const char *value)
+/* Takes value. */
+static void add(struct arguments *a, const char *name, char *value)
 {
 	a->items[a->count++] = mem_strdup(name);
-	a->items[a->count++] = mem_strdup(value);
+	a->items[a->count++] = value;
 }
 
 static void add_number(struct arguments *a, const char *name, int64_t value)
 {
-	a->items[a->count++] = mem_strdup(name);
-	a->items[a->count++] = mem_printf("%lld", (long long)value);
+	add(a, name, mem_printf("%lld", (long long)value));
 }
 
 static void arguments_fini(struct arguments *a)
@@ -130,45 +122,14 @@ static int arguments_init(struct arguments *a, const struct render *r, struct er
 	add_number(a, "--max-pixels", s->max_pixels);
 	add_number(a, "--max-pages", s->max_pages);
 	add_number(a, "--quality", s->quality);
-	add_text(a, "--format", r->format);
+	add(a, "--format", mem_strdup(r->format));
 	add_number(a, "--first", r->next);
-	add_text(a, "--skip", buf_text(&skip));
+	add(a, "--skip", mem_strdup(buf_text(&skip)));
 	add_number(a, "--memory-limit", s->memory_limit_bytes);
 	add_number(a, "--cpu-limit", s->page_timeout_ms / 1000 + 1);
 	add_number(a, "--page-bytes", page_max_bytes(s));
 	buf_fini(&skip);
 	return rc;
-}
-
-/* Only the document and the pipe, no signal of ours, nothing of our environment. */
-static int spawn(struct render *r, int to_us, char **argv, struct err *err)
-{
-	static const char *const environment[] = {"LC_ALL=C", "OMP_THREAD_LIMIT=1", NULL};
-	char *env[] = {mem_strdup(environment[0]), mem_strdup(environment[1]), NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t signals;
-	int rc;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, r->document_fd, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, to_us, STDOUT_FILENO);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	sigemptyset(&signals);
-	posix_spawnattr_setsigmask(&attributes, &signals);
-	sigfillset(&signals);
-	posix_spawnattr_setsigdefault(&attributes, &signals);
-	rc = posix_spawn(&r->pid, r->helper_path, &actions, &attributes, argv, env);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	free(env[0]);
-	free(env[1]);
-	if (rc == 0)
-		return 0;
-	r->pid = 0;
-	errno = rc;
-	return err_errno(err, ERR_SYSTEM, "cannot start the renderer %s", r->helper_path);
 }
 
 static void touch(struct render *r)
@@ -178,63 +139,30 @@ static void touch(struct render *r)
 
 static int start(struct render *r, struct err *err)
 {
+	static const char *const environment[] = {"LC_ALL=C", "OMP_THREAD_LIMIT=1", NULL};
 	struct arguments arguments;
-	int ends[2] = {-1, -1};
+	struct helper_command command = {.path = r->helper_path,
+		.environment = environment,
+		.input_fd = r->document_fd,
+		.memory_bytes = 0}; /* the helper limits itself, so that it can report it */
 	int rc = arguments_init(&arguments, r, err);
 
-	if (rc == 0 && pipe2(ends, O_CLOEXEC) != 0)
-		rc = err_errno(err, ERR_SYSTEM, "cannot make a pipe for the renderer");
-	if (rc == 0 && (rc = fd_set_nonblocking(ends[0], err)) == 0)
-		rc = spawn(r, ends[1], arguments.items, err);
+	command.argv = (const char *const *)arguments.items;
+	if (rc == 0)
+		rc = helper_start(&r->helper, &command, err);
 	arguments_fini(&arguments);
-	fd_close(&ends[1]);
-	if (rc != 0) {
-		fd_close(&ends[0]);
+	if (rc != 0)
 		return -1;
-	}
-	r->fd = ends[0];
 	frame_reader_init(&r->reader, (size_t)page_max_bytes(r->settings));
 	touch(r);
 	return 0;
 }
 
-/* Ends the helper whatever it is doing; its status as waitpid() gives it. */
+/* Ends the helper whatever it is doing; how it ended. */
 static int stop(struct render *r)
 {
-	int status = 0;
-
-	if (r->pid <= 0)
-		return 0;
-	fd_close(&r->fd);
 	frame_reader_fini(&r->reader);
-	(void)kill(r->pid, SIGKILL);
-	while (waitpid(r->pid, &status, 0) == -1 && errno == EINTR)
-		;
-	r->pid = 0;
-	return status;
-}
-
-/*
- * As stop(), for a helper that closed its pipe: it is about to end by itself, and how it ends is
- * what we want to know. One that does not is killed.
- */
-static int stop_gently(struct render *r)
-{
-	const struct timespec moment = {.tv_nsec = 1000 * 1000};
-	int status = 0;
-
-	for (int ms = 0; ms < 1000 && r->pid > 0; ms++) {
-		const pid_t ended = waitpid(r->pid, &status, WNOHANG);
-
-		if (ended == r->pid) {
-			r->pid = 0;
-			fd_close(&r->fd);
-			frame_reader_fini(&r->reader);
-			return status;
-		}
-		(void)nanosleep(&moment, NULL);
-	}
-	return stop(r);
+	return helper_stop(&r->helper);
 }
 
 /* ---- frames ---- */
@@ -420,7 +348,7 @@ static size_t bytes_of(const struct frame_reader *reader)
 static int read_frame(struct render *r, struct err *fault)
 {
 	const size_t before = bytes_of(&r->reader);
-	const int rc = frame_read(&r->reader, r->fd, fault);
+	const int rc = frame_read(&r->reader, r->helper.out, fault);
 
 	/* A helper that is sending has done its work: the time of a page is that of rendering it. */
 	if (rc == 1 || bytes_of(&r->reader) != before)
@@ -439,16 +367,16 @@ int render_next(struct render *r, struct page *page, struct err *err)
 	struct err fault;
 	int rc;
 
-	if (r->pid <= 0 && r->pages > 0 && r->next > r->pages)
+	if (r->helper.pid <= 0 && r->pages > 0 && r->next > r->pages)
 		return 2;
-	if (r->pid <= 0 && restart(r, err) != 0)
+	if (r->helper.pid <= 0 && restart(r, err) != 0)
 		return -1;
 	do {
 		rc = read_frame(r, &fault);
 		if (rc == 1)
 			rc = take_frame(r, page, err);
 		else if (rc == -1 && fault.kind == ERR_SYSTEM) {
-			explain_end(stop_gently(r), &fault);
+			explain_end(stop(r), &fault);
 			return lose_page(r, &fault, page, err);
 		} else if (rc == -1) {
 			*err = fault;
@@ -476,7 +404,7 @@ int render_open(struct render **out, const struct set_render *settings, const ch
 		.skip = skip,
 		.skip_count = skip != NULL ? skip_count : 0,
 		.document_fd = document_fd,
-		.fd = -1,
+		.helper = HELPER_NONE,
 		.next = 1};
 	if (start(r, err) != 0) {
 		render_close(r);
@@ -489,12 +417,12 @@ int render_open(struct render **out, const struct set_render *settings, const ch
 
 int render_fd(const struct render *r)
 {
-	return r->fd;
+	return r->helper.out;
 }
 
 int64_t render_deadline_ms(const struct render *r)
 {
-	return r->pid > 0 ? r->deadline_ms : 0;
+	return r->helper.pid > 0 ? r->deadline_ms : 0;
 }
 
 int render_page_count(const struct render *r)
@@ -504,7 +432,7 @@ int render_page_count(const struct render *r)
 
 int render_pid(const struct render *r)
 {
-	return r->pid;
+	return r->helper.pid;
 }
 
 void render_close(struct render *r)

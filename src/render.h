@@ -10,12 +10,20 @@
  * it is taken.
  *
  * A page that takes longer than page_timeout_ms, or kills the helper, is that page's error; the
- * helper is started again behind it.
+ * helper is started again behind it, a bounded number of times.
+ *
+ * A page that one JPEG covers is passed through as it is, without its Exif block; a scan keeps its
+ * own pixels; max_edge and max_pixels only ever make a page smaller. "pnm" is P4 for pages of black
+ * and white, else P5.
  *
  * Ownership  render_next() fills the caller's struct page; page_fini() frees it. The document fd is
- * borrowed until render_close(). Errors     ERR_DOCUMENT "encrypted", "damaged", "empty",
- * "too-many-pages", "too-large" (pixels); ERR_SYSTEM where the helper cannot be run. Processes
- * worker.
+ * borrowed until render_close().
+ * Errors     of the document: ERR_DOCUMENT "encrypted", "damaged", "empty", "too-many-pages",
+ * "memory", "timeout", "crashed"; ERR_TRANSIENT "killed" (from outside); ERR_CONFIG
+ * "helper-missing"; ERR_SYSTEM where the helper cannot work; ERR_BUG "frame" for nonsense from it.
+ * Of a page, in page.error: ERR_DOCUMENT "damaged", "too-large" (max_pixels), "memory", "timeout",
+ * "crashed"; ERR_TRANSIENT "killed".
+ * Processes  worker.
  */
 #ifndef INDEXOCR_RENDER_H
 #define INDEXOCR_RENDER_H
@@ -36,7 +44,7 @@ struct page {
 	int dpi; /* resolution the image was made at or scanned with; 0 = unknown */
 	char mime[32];
 	struct buf image; /* owned */
-	double ink;	  /* share of dark pixels after background normalisation, 0..1 */
+	double ink;       /* share of dark pixels after background normalisation, 0..1 */
 	bool blank;
 	struct err error; /* kind ERR_NONE unless this page could not be rendered */
 };

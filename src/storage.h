@@ -26,9 +26,12 @@ struct document {
 
 void document_fini(struct document *document);
 
-/* Opens a local file as a document (indexocrctl read), with the same checks. */
-int document_open(const struct set_storage *settings, const char *path, struct document *document,
-	struct err *err);
+/*
+ * An open local file as a document (indexocrctl read), with the same checks; name is for messages. fd is borrowed: the
+ * caller opened it, with the rights of whoever asked, and with O_NONBLOCK, lest a named pipe make it wait.
+ */
+int document_take(const struct set_storage *settings, int fd, const char *name,
+	struct document *document, struct err *err);
 
 int storage_fetch(struct http *http, const struct set_environment *environment,
 	const struct set_storage *settings, const struct job *job, struct document *document,

@@ -2,7 +2,7 @@
  * storage_directory - documents in a directory: <directory>/<bucket>/<path>
  *
  * Paths are resolved by the kernel beneath the directory: a symbolic link may point about inside,
- * never out. Only regular files are read, and opening never waits.
+ * never out (where the kernel is older than 5.6 it is not followed at all). Only regular files are read, and opening never waits.
  *
  * Errors     ERR_MISSING; ERR_DOCUMENT "bad-path"; ERR_CONFIG "no-bucket" (the directory, or the
  * bucket in it, is not there or not ours to read); ERR_SYSTEM.

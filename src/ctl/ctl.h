@@ -18,6 +18,7 @@ struct ctl {
 	const char *conf_path;
 	bool conf_given; /* -c */
 	struct settings *settings; /* owned; loaded by ctl_settings() when a command needs it */
+	const char *socket; /* --socket; NULL = the configuration's */
 	bool json;
 };
 

@@ -28,11 +28,12 @@ static const size_t command_count = sizeof commands / sizeof commands[0];
 
 static void usage(FILE *out)
 {
-	(void)fputs("usage: indexocrctl [-c FILE] [--json] COMMAND [ARGUMENT...]\n\n", out);
+	(void)fputs("usage: indexocrctl [-c FILE] [--json] [--socket PATH] COMMAND [ARGUMENT...]\n\n", out);
 	for (size_t i = 0; i < command_count; i++)
 		(void)fprintf(out, "  %s %s\n      %s\n", commands[i].name, commands[i].arguments, commands[i].help);
 	(void)fputs("\n  -c, --config FILE   configuration (default " SYSCONFDIR "/indexocr.conf)\n"
 		    "      --json          print JSON\n"
+		    "      --socket PATH   the daemon's control socket, where the configuration cannot be read\n"
 		    "  -V, --version       print the version and exit\n"
 		    "  -h, --help          print this and exit\n",
 		out);
@@ -103,6 +104,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"json", no_argument, NULL, 'j'},
+		{"socket", required_argument, NULL, 's'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -117,6 +119,8 @@ int main(int argc, char **argv)
 			ctl.conf_given = true;
 		} else if (option == 'j')
 			ctl.json = true;
+		else if (option == 's')
+			ctl.socket = optarg;
 		else if (option == 'V')
 			return printf("indexocrctl %s\n", PACKAGE_VERSION) > 0 ? EX_OK : EX_IOERR;
 		else if (option == 'h')

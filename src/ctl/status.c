@@ -55,10 +55,20 @@ static int read_reply(int fd, struct buf *reply, struct err *err)
 	}
 }
 
-/* One command, one JSON object; NULL with *err. */
-static cJSON *ask(const struct settings *settings, const char *command, struct err *err)
+/* A daemon can be asked although the file on the disk is bad meanwhile: that is when people ask. */
+static const char *socket_path(struct ctl *ctl)
 {
-	int fd = connect_to(settings->status.socket, err);
+	const struct settings *s = ctl->socket == NULL ? ctl_settings(ctl) : NULL;
+
+	if (ctl->socket != NULL)
+		return ctl->socket;
+	return s != NULL ? s->status.socket : RUNSTATEDIR "/indexocr/control.sock";
+}
+
+/* One command, one JSON object; NULL with *err. */
+static cJSON *ask(struct ctl *ctl, const char *command, struct err *err)
+{
+	int fd = connect_to(socket_path(ctl), err);
 	cJSON *out = NULL;
 	struct buf reply;
 
@@ -85,13 +95,10 @@ static void print_json(const cJSON *tree)
 /* A command whose answer is ok or a reason. */
 static int tell(struct ctl *ctl, const char *command, const char *done)
 {
-	const struct settings *s = ctl_settings(ctl);
 	struct err err;
-	cJSON *reply = s != NULL ? ask(s, command, &err) : NULL;
+	cJSON *reply = ask(ctl, command, &err);
 	int status = EX_OK;
 
-	if (s == NULL)
-		return EX_CONFIG;
 	if (reply == NULL)
 		return ctl_fail(&err);
 	if (ctl->json)
@@ -166,16 +173,13 @@ static void print_status(const cJSON *status)
 
 int ctl_status(struct ctl *ctl, int argc, char **argv)
 {
-	const struct settings *s = ctl_settings(ctl);
 	struct err err;
 	cJSON *status;
 
 	(void)argv;
 	if (argc > 1)
 		return ctl_usage("status takes no arguments");
-	if (s == NULL)
-		return EX_CONFIG;
-	status = ask(s, "status", &err);
+	status = ask(ctl, "status", &err);
 	if (status == NULL)
 		return ctl_fail(&err);
 	if (ctl->json)

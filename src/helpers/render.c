@@ -354,6 +354,23 @@ static int all_pages(struct pdf *pdf, const struct options *o, struct err *err)
 
 /* ---- document ---- */
 
+#ifdef SANITIZED
+/* The leak check's own hooks: fontconfig keeps what it has read until the process ends. */
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libfontconfig";
+}
+
+const char *__lsan_default_options(void);
+
+const char *__lsan_default_options(void)
+{
+	return "print_suppressions=0";
+}
+#endif
+
 static int render_document(const struct options *o, struct err *err)
 {
 	struct pdf *pdf = NULL;

@@ -1,7 +1,7 @@
 #include "render_device.hh"
+#include "render_stream.hh"
 
 #include <poppler/GfxState.h>
-#include <poppler/Stream.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,122 +9,6 @@
 static const double NEAR_PART = 0.005; /* of its size, by which an image may miss its own pixels */
 static const double NEAR_PIXELS = 1.5;
 static const double NOTABLE_PART = 0.05; /* of the page */
-static const double MISSING_PART = 0.01; /* of the data: some scanners lose a last row or two */
-
-/*
- * A stream that counts what is read from another. poppler's own filters cannot be derived from
- * outside the library, hence from the base.
- */
-class WatchedStream : public Stream
-{
-      public:
-	WatchedStream(Stream *watched, int width, int height, int comps, int bits)
-	    : str(watched), got(0), asked_past_end(false)
-	{
-		const int64_t row = (static_cast<int64_t>(width) * comps * bits + 7) / 8;
-
-		expected = row * height;
-	}
-
-	bool was_read() const
-	{
-		return static_cast<double>(got) >=
-		       static_cast<double>(expected) * (1 - MISSING_PART);
-	}
-	bool ended_early() const
-	{
-		return asked_past_end && !was_read();
-	}
-
-	StreamKind getKind() const override
-	{
-		return str->getKind();
-	}
-	void reset() override
-	{
-		got = 0;
-		asked_past_end = false;
-		str->reset();
-	}
-	void close() override
-	{
-		str->close();
-	}
-	int getChar() override
-	{
-		const int c = str->getChar();
-
-		note(c == EOF ? 0 : 1, 1);
-		return c;
-	}
-	int lookChar() override
-	{
-		return str->lookChar();
-	}
-	int getUnfilteredChar() override
-	{
-		return str->getUnfilteredChar();
-	}
-	void unfilteredReset() override
-	{
-		str->unfilteredReset();
-	}
-	Goffset getPos() override
-	{
-		return str->getPos();
-	}
-	void setPos(Goffset pos, int dir) override
-	{
-		str->setPos(pos, dir);
-	}
-	bool isBinary(bool last) const override
-	{
-		return str->isBinary(last);
-	}
-	BaseStream *getBaseStream() override
-	{
-		return str->getBaseStream();
-	}
-	Stream *getUndecodedStream() override
-	{
-		return str->getUndecodedStream();
-	}
-	Dict *getDict() override
-	{
-		return str->getDict();
-	}
-	Object *getDictObject() override
-	{
-		return str->getDictObject();
-	}
-	Stream *getNextStream() const override
-	{
-		return str;
-	}
-
-      private:
-	bool hasGetChars() override
-	{
-		return true;
-	}
-	int getChars(int count, unsigned char *buffer) override
-	{
-		const int n = str->doGetChars(count, buffer);
-
-		note(n, count);
-		return n;
-	}
-	void note(int n, int wanted)
-	{
-		got += n > 0 ? n : 0;
-		asked_past_end = asked_past_end || n < wanted;
-	}
-
-	Stream *str;
-	int64_t expected;
-	int64_t got;
-	bool asked_past_end;
-};
 
 /* One axis of an image's place: where it begins and how far it goes, in pixels. */
 struct Extent {
@@ -180,15 +64,13 @@ class RenderDevice::Snap
 	double saved[6];
 };
 
-static SplashColorPtr white()
-{
-	static unsigned char paper[4] = {255, 255, 255, 255};
-
-	return paper;
-}
+/* The base class copies the paper's colour, but wants it writable. */
+struct White {
+	unsigned char channels[4] = {255, 255, 255, 255};
+};
 
 RenderDevice::RenderDevice(SplashColorMode mode, int width, int height)
-    : SplashOutputDev(mode, 1, false, white()), page_width(width), page_height(height),
+    : SplashOutputDev(mode, 1, false, White().channels), page_width(width), page_height(height),
       cut_image(false), left_out_image(false)
 {
 	setFontAntialias(true);

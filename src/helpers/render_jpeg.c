@@ -4,8 +4,11 @@
 
 #include <jpeglib.h>
 
+#include <jerror.h> /* after jpeglib.h, on which it builds */
+
 #include <setjmp.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int too_large(struct err *err)
 {
@@ -15,6 +18,7 @@ static int too_large(struct err *err)
 struct jpeg_trap {
 	struct jpeg_error_mgr base; /* first: the library knows only this part */
 	jmp_buf out;
+	bool cut; /* pixels were missing and have been made up */
 };
 
 static void jpeg_failed(j_common_ptr info)
@@ -29,11 +33,25 @@ static void jpeg_says(j_common_ptr info)
 	(void)info;
 }
 
+/*
+ * Of the library's many warnings one tells that image data ended before the image. Stray bytes or a
+ * missing end mark, which some scanners write, cost nothing.
+ */
+static void jpeg_warns(j_common_ptr info, int level)
+{
+	struct jpeg_trap *trap = (struct jpeg_trap *)(void *)info->err;
+
+	if (level < 0 && info->err->msg_code == JWRN_HIT_MARKER)
+		trap->cut = true;
+}
+
 static struct jpeg_error_mgr *trap_init(struct jpeg_trap *trap)
 {
 	jpeg_std_error(&trap->base);
 	trap->base.error_exit = jpeg_failed;
 	trap->base.output_message = jpeg_says;
+	trap->base.emit_message = jpeg_warns;
+	trap->cut = false;
 	return &trap->base;
 }
 
@@ -131,8 +149,7 @@ static int read_checked(struct jpeg_decompress_struct *info, const struct buf *j
 		info->dct_method = JDCT_IFAST;
 	}
 	read_pixels(info, out);
-	/* The library fills up what is missing, and warns. */
-	return info->err->num_warnings == 0 ? 0 : damaged(err, "its JPEG is cut off or unreadable");
+	return 0;
 }
 
 static int try_decode(struct jpeg_decompress_struct *info, struct jpeg_trap *trap,
@@ -156,6 +173,8 @@ int jpeg_decode(const struct buf *jpeg, const struct jpeg_wanted *wanted, struct
 	info.err = trap_init(&trap);
 	jpeg_create_decompress(&info);
 	rc = try_decode(&info, &trap, jpeg, wanted, out, err);
+	if (rc == 0 && trap.cut)
+		rc = damaged(err, "its JPEG is cut off or unreadable");
 	jpeg_destroy_decompress(&info);
 	if (rc != 0)
 		image_fini(out);
@@ -175,10 +194,14 @@ static int is_unwanted(int marker)
 	return marker == JPEG_APP1 || marker == JPEG_APP13 || marker == JPEG_TEXT;
 }
 
-/* Segments one after another; from the first scan on, all that follows. */
+/* Segments one after another; from the first scan on, all that follows, and the end mark, without
+ * which some readers take it for cut off. */
 int jpeg_clean(const struct buf *jpeg, struct buf *out, struct err *err)
 {
+	static const unsigned char end_mark[2] = {0xFF, 0xD9};
 	const unsigned char *p = (const unsigned char *)jpeg->data;
+	const bool has_end =
+		jpeg->len >= 2 && memcmp(p + jpeg->len - 2, end_mark, sizeof end_mark) == 0;
 	size_t at = 2;
 
 	if (jpeg->len < 4 || p[0] != 0xFF || p[1] != JPEG_SOI)
@@ -195,5 +218,8 @@ int jpeg_clean(const struct buf *jpeg, struct buf *out, struct err *err)
 			return too_large(err);
 		at += len;
 	}
-	return buf_add(out, p + at, jpeg->len - at) == 0 ? 0 : too_large(err);
+	if (buf_add(out, p + at, jpeg->len - at) != 0 ||
+		(!has_end && buf_add(out, end_mark, sizeof end_mark) != 0))
+		return too_large(err);
+	return 0;
 }

@@ -4,33 +4,34 @@
 -- ready.
 -- $1 sources (array)  $2 worker  $3 claim token  $4 lease in ms  $5 attempts allowed  $6 lower bound of created
 WITH oldest AS MATERIALIZED (
-	SELECT head.id, head.afresh
-	FROM unnest(CAST($1 AS text[])) AS ours (source)
-	CROSS JOIN LATERAL (
-		SELECT q.:"id" AS id, q.:"created" AS created,
-			q.ocr_completed_at IS NOT NULL
-				OR q.ocr_attempts >= COALESCE(q.ocr_max_attempts, CAST($5 AS integer)) AS afresh
-		FROM :"schema".:"queue" AS q
-		WHERE q.:"source" = ours.source AND q.:"status" = :ready AND q.:"worker" IS NULL
-			AND q.ocr_not_before IS NULL AND q.:"created" >= CAST($6 AS timestamptz)
-		ORDER BY q.:"created", q.:"id"
-		LIMIT 1
-		FOR NO KEY UPDATE SKIP LOCKED
-	) AS head
-	ORDER BY head.created, head.id
-	LIMIT 1
+    SELECT head.id, head.afresh
+    FROM unnest(CAST($1 AS text[])) AS ours (source)
+    CROSS JOIN LATERAL (
+        SELECT q.:"id" AS id, q.:"created" AS created,
+            q.ocr_completed_at IS NOT NULL
+                OR q.ocr_attempts >= COALESCE(q.ocr_max_attempts, CAST($5 AS integer)) AS afresh
+        FROM :"schema".:"queue" AS q
+        WHERE q.:"source" = ours.source AND q.:"status" = :ready AND q.:"worker" IS NULL
+            AND q.ocr_not_before IS NULL AND q.:"created" >= CAST($6 AS timestamptz)
+        ORDER BY q.:"created", q.:"id"
+        LIMIT 1
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS head
+    ORDER BY head.created, head.id
+    LIMIT 1
 )
 UPDATE :"schema".:"queue" AS q
 SET :"status" = :claimed,
-	:"worker" = $2,
-	ocr_claim = $3,
-	ocr_started_at = now(),
-	ocr_completed_at = NULL,
-	ocr_lease_until = now() + CAST($4 AS double precision) * interval '1 millisecond',
-	ocr_attempts = CASE WHEN oldest.afresh THEN 1 ELSE COALESCE(q.ocr_attempts, 0) + 1 END,
-	ocr_losses = CASE WHEN oldest.afresh THEN 0 ELSE COALESCE(q.ocr_losses, 0) END
+    :"worker" = $2,
+    ocr_claim = $3,
+    ocr_started_at = now(),
+    ocr_completed_at = NULL,
+    ocr_lease_until = now() + CAST($4 AS double precision) * interval '1 millisecond',
+    ocr_attempts = CASE WHEN oldest.afresh THEN 1 ELSE COALESCE(q.ocr_attempts, 0) + 1 END,
+    ocr_losses = CASE WHEN oldest.afresh THEN 0 ELSE COALESCE(q.ocr_losses, 0) END
 FROM oldest
 WHERE q.:"id" = oldest.id
-RETURNING q.:"id", q.:"source", q.:"number", q.:"path", q.ocr_attempts,
-	COALESCE(q.ocr_max_attempts, CAST($5 AS integer)),
-	CAST(extract(epoch FROM now() - q.:"created") * 1000 AS bigint);
+RETURNING q.:"id", left(q.:"source", 200), left(q.:"number", 1000), left(q.:"path", 4000), q.ocr_attempts,
+    COALESCE(q.ocr_max_attempts, CAST($5 AS integer)),
+    CASE WHEN isfinite(q.:"created")
+        THEN CAST(extract(epoch FROM now() - q.:"created") * 1000 AS bigint) END;

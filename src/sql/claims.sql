@@ -3,5 +3,5 @@
 SELECT q.:"id", q.ocr_claim
 FROM :"schema".:"queue" AS q
 WHERE q.:"status" = :claimed AND q.ocr_lease_until IS NOT NULL
-	AND starts_with(q.ocr_claim, q.:"worker" || '/') AND split_part(q.ocr_claim, '/', 2) = $1
+    AND starts_with(q.ocr_claim, q.:"worker" || '/') AND split_part(q.ocr_claim, '/', 2) = $1
 ORDER BY q.:"id";

@@ -2,38 +2,40 @@
 -- Then age in ms and creation of the oldest ready row.
 -- $1 sources (array)  $2 count at most
 WITH claim AS (
-	SELECT COALESCE(starts_with(q.ocr_claim, q.:"worker" || '/') AND q.ocr_lease_until IS NOT NULL, false) AS is_ours
-	FROM :"schema".:"queue" AS q
-	WHERE q.:"status" = :claimed AND q.:"source" = ANY (CAST($1 AS text[]))
-	LIMIT CAST($2 AS bigint)
+    SELECT COALESCE(starts_with(q.ocr_claim, q.:"worker" || '/') AND q.ocr_lease_until IS NOT NULL, false) AS is_ours
+    FROM :"schema".:"queue" AS q
+    WHERE q.:"status" = :claimed AND q.:"source" = ANY (CAST($1 AS text[]))
+    LIMIT CAST($2 AS bigint)
 ), oldest AS (
-	SELECT min(head.created) AS created
-	FROM unnest(CAST($1 AS text[])) AS ours (source)
-	CROSS JOIN LATERAL (
-		SELECT q.:"created" AS created
-		FROM :"schema".:"queue" AS q
-		WHERE q.:"source" = ours.source AND q.:"status" = :ready AND q.:"worker" IS NULL
-			AND q.ocr_not_before IS NULL
-		ORDER BY q.:"created", q.:"id"
-		LIMIT 1
-	) AS head
+    SELECT min(head.created) AS created
+    FROM unnest(CAST($1 AS text[])) AS ours (source)
+    CROSS JOIN LATERAL (
+        SELECT q.:"created" AS created
+        FROM :"schema".:"queue" AS q
+        WHERE q.:"source" = ours.source AND q.:"status" = :ready AND q.:"worker" IS NULL
+            AND q.ocr_not_before IS NULL
+        ORDER BY q.:"created", q.:"id"
+        LIMIT 1
+    ) AS head
 )
 SELECT
-	(SELECT count(*) FROM (
-		SELECT FROM :"schema".:"queue" AS q
-		WHERE q.:"source" = ANY (CAST($1 AS text[])) AND q.:"status" = :ready AND q.:"worker" IS NULL
-			AND q.ocr_not_before IS NULL
-		LIMIT CAST($2 AS bigint)) AS ready),
-	(SELECT count(*) FROM (
-		SELECT FROM :"schema".:"queue" AS q
-		WHERE q.:"source" = ANY (CAST($1 AS text[])) AND q.:"status" = :ready AND q.ocr_not_before IS NOT NULL
-		LIMIT CAST($2 AS bigint)) AS waiting),
-	(SELECT count(*) FROM claim WHERE is_ours),
-	(SELECT count(*) FROM claim WHERE NOT is_ours),
-	(SELECT count(*) FROM (
-		SELECT FROM :"schema".:"queue" AS q
-		WHERE q.:"source" = ANY (CAST($1 AS text[])) AND q.:"status" = :failed
-		LIMIT CAST($2 AS bigint)) AS failed),
-	CAST(GREATEST(extract(epoch FROM now() - oldest.created) * 1000, 0) AS bigint),
-	to_char(CAST(oldest.created AS timestamptz) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    (SELECT count(*) FROM (
+        SELECT FROM :"schema".:"queue" AS q
+        WHERE q.:"source" = ANY (CAST($1 AS text[])) AND q.:"status" = :ready AND q.:"worker" IS NULL
+            AND q.ocr_not_before IS NULL
+        LIMIT CAST($2 AS bigint)) AS ready),
+    (SELECT count(*) FROM (
+        SELECT FROM :"schema".:"queue" AS q
+        WHERE q.:"source" = ANY (CAST($1 AS text[])) AND q.:"status" = :ready AND q.ocr_not_before IS NOT NULL
+        LIMIT CAST($2 AS bigint)) AS waiting),
+    (SELECT count(*) FROM claim WHERE is_ours),
+    (SELECT count(*) FROM claim WHERE NOT is_ours),
+    (SELECT count(*) FROM (
+        SELECT FROM :"schema".:"queue" AS q
+        WHERE q.:"source" = ANY (CAST($1 AS text[])) AND q.:"status" = :failed
+        LIMIT CAST($2 AS bigint)) AS failed),
+    CASE WHEN isfinite(oldest.created)
+        THEN CAST(GREATEST(extract(epoch FROM now() - oldest.created) * 1000, 0) AS bigint) END,
+    CASE WHEN oldest.created >= '0001-01-01 +00' AND oldest.created < '9999-01-01 +00'
+        THEN to_char(CAST(oldest.created AS timestamptz) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END
 FROM oldest;

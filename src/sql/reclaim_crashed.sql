@@ -2,20 +2,20 @@
 -- failed. Rows that somebody has locked are left for the next time.
 -- $1 beginning of the claim token, with its last slash  $2 reason  $3 attempts allowed
 WITH crashed AS MATERIALIZED (
-	SELECT q.:"id" AS id, q.ocr_attempts >= COALESCE(q.ocr_max_attempts, CAST($3 AS integer)) AS exhausted
-	FROM :"schema".:"queue" AS q
-	WHERE q.:"status" = :claimed AND q.ocr_lease_until IS NOT NULL
-		AND starts_with(q.ocr_claim, q.:"worker" || '/') AND starts_with(q.ocr_claim, $1)
-	FOR NO KEY UPDATE SKIP LOCKED
+    SELECT q.:"id" AS id, q.ocr_attempts >= COALESCE(q.ocr_max_attempts, CAST($3 AS integer)) AS exhausted
+    FROM :"schema".:"queue" AS q
+    WHERE q.:"status" = :claimed AND q.ocr_lease_until IS NOT NULL
+        AND starts_with(q.ocr_claim, q.:"worker" || '/') AND starts_with(q.ocr_claim, $1)
+    FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE :"schema".:"queue" AS q
 SET :"status" = CASE WHEN crashed.exhausted THEN :failed ELSE :ready END,
-	:"worker" = NULL,
-	ocr_claim = NULL,
-	ocr_lease_until = NULL,
-	ocr_not_before = NULL,
-	ocr_completed_at = CASE WHEN crashed.exhausted THEN now() END,
-	ocr_last_error_at = now(),
-	ocr_error = left($2, 2000)
+    :"worker" = NULL,
+    ocr_claim = NULL,
+    ocr_lease_until = NULL,
+    ocr_not_before = NULL,
+    ocr_completed_at = CASE WHEN crashed.exhausted THEN now() END,
+    ocr_last_error_at = now(),
+    ocr_error = left($2, 2000)
 FROM crashed
 WHERE q.:"id" = crashed.id;

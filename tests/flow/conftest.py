@@ -7,7 +7,12 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "fakes"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+import daemon  # noqa: E402
+import launch  # noqa: E402
+import offices  # noqa: E402
 import queue_client  # noqa: E402
 import servers  # noqa: E402
 
@@ -94,3 +99,53 @@ def proxy(postgres):
     server = servers.CuttingProxy(postgres.port)
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def programs(builddir):
+    """The programs, where the unprivileged user of the tests may run them."""
+    copies = daemon.Programs(builddir)
+    yield copies
+    copies.close()
+
+
+@pytest.fixture
+def new_daemon(programs):
+    """Factory: an indexocrd of these environments; see daemon.Daemon. Not started yet."""
+    daemons = []
+
+    def make(environments, **options):
+        daemons.append(daemon.Daemon(programs, environments, **options))
+        return daemons[-1]
+
+    yield make
+    for d in daemons:
+        d.close()
+
+
+@pytest.fixture
+def new_office(database):
+    """Factory: a migrated queue and a document directory of its own, as one environment of a configuration."""
+    made = []
+
+    def make(**options):
+        made.append(offices.Office(database(**options)))
+        return made[-1]
+
+    yield make
+    for office in made:
+        office.close()
+
+
+@pytest.fixture
+def gemini():
+    """Factory: the double of the Gemini API."""
+    doubles = []
+
+    def make(*arguments):
+        doubles.append(launch.Double("gemini", "--key", offices.KEY, *arguments))
+        return doubles[-1]
+
+    yield make
+    for double in doubles:
+        double.close()

@@ -120,7 +120,7 @@ class Daemon(servers.Server):
     # -- looking
 
     def ctl(self, *arguments, **options):
-        return servers.run([self.programs / "indexocrctl", "-c", self.conf, *order(arguments)], env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8",
+        return servers.run([self.programs / "indexocrctl", "-c", self.conf, "--socket", self.directory / "run" / "control.sock", *order(arguments)], env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8",
                            **sanitizer_variables(), **self.variables}, cwd=self.directory, **self.identity(), **options)
 
     def status(self):

@@ -263,13 +263,14 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	d.redis_settings.url = strcmp(argv[1], "-") != 0 ? argv[1] : NULL;
 	d.redis_settings.prefix = (char[]){"gemini"};
-	d.limits = (struct set_limits){.rpm = atoll(argv[2]), .tpm = atoll(argv[3]),
+	d.limits = (struct set_limits){.rpm = strtoll(argv[2], NULL, 10),
+		.tpm = strtoll(argv[3], NULL, 10),
 		.headroom = strtod(argv[4], NULL)};
-	d.window_ms = atoll(argv[5]);
-	d.guard_ms = atoll(argv[6]);
+	d.window_ms = strtoll(argv[5], NULL, 10);
+	d.guard_ms = strtoll(argv[6], NULL, 10);
 	d.redis_settings.on_loss =
 		strcmp(argv[7], "wait") == 0 ? REDIS_LOSS_WAIT : REDIS_LOSS_LOCAL;
-	d.redis_settings.hosts = atoi(argv[8]);
+	d.redis_settings.hosts = (int)strtol(argv[8], NULL, 10);
 	d.shared = mmap(NULL, limiter_shared_bytes(), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (d.shared == MAP_FAILED)

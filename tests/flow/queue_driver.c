@@ -77,6 +77,7 @@ static void configure(struct driver *d, const cJSON *c)
 	s->idle_close_ms = json_int(c, "idleCloseMs", 60000);
 	s->connect_timeout_ms = json_int(c, "connectTimeoutMs", 10000);
 	s->statement_timeout_ms = json_int(c, "statementTimeoutMs", 20000);
+	s->adopt_foreign_after_ms = json_int(c, "adoptForeignAfterMs", 0);
 	s->max_attempts = (int)json_int(c, "maxAttempts", 3);
 	s->result_format = json_bool(c, "resultText", false) ? RESULT_TEXT : RESULT_PAGES;
 }
@@ -225,6 +226,16 @@ static int call_reclaim(struct driver *d, const cJSON *c, cJSON *answer, struct 
 	return rc;
 }
 
+static int call_adopt(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	int count = 0;
+	const int rc = queue_adopt_foreign(d->q, &count, err);
+
+	(void)c;
+	json_add_int(answer, "count", count);
+	return rc;
+}
+
 static void add_claim(void *arg, const char *id, const char *token)
 {
 	cJSON *claim = cJSON_CreateObject();
@@ -365,6 +376,7 @@ static const struct call {
 	{"release", call_release},
 	{"renew", call_renew},
 	{"reclaim", call_reclaim},
+	{"adopt", call_adopt},
 	{"claims", call_claims},
 	{"promote", call_promote},
 	{"depth", call_depth},

@@ -116,8 +116,8 @@ int main(int argc, char **argv)
 
 	if (argc != 7)
 		return 64;
-	settings.page_timeout_ms = atoi(argv[3]);
-	settings.memory_limit_bytes = atoll(argv[4]);
+	settings.page_timeout_ms = strtoll(argv[3], NULL, 10);
+	settings.memory_limit_bytes = strtoll(argv[4], NULL, 10);
 	skip_count = (int)strlen(argv[5]) + 1;
 	skip = mem_calloc((size_t)skip_count, sizeof *skip);
 	for (int i = 1; i < skip_count; i++)

@@ -351,7 +351,7 @@ def test_counter_set_to_zero_by_hand_frees_the_budget(own_redis, host, key):
     send(h, 1000)
     assert h.reserve(1000)["rc"] == 1
     r.set(key, 0)
-    assert h.granted(1000)["in_ms"] <= 0
+    assert h.granted(1000)["in_ms"] < 1000, "the pace at most"
     assert r.get(key) == ("1" if "rpm" in key else "1000")
     assert r.pttl(key) > 0
     assert h.reserve(1000)["rc"] == 1, "once, not for ever"

@@ -223,3 +223,28 @@ def test_an_id_or_source_with_quotes_and_commas_is_only_data(database, new_clien
     assert client.renew({**job, "token": job["token"] + "x"}, job) == [0]
 
 
+
+
+@pytest.mark.parametrize("created", ["infinity", "-infinity", "4000-01-01 BC", "294000-01-01"])
+def test_no_creation_time_holds_up_the_queue(database, new_client, created):
+    db = database()
+    db.execute("INSERT INTO extraction_queue (document_source, status_id, created_at) VALUES ('index', 3, %s)", [created])
+    client = new_client(db.url)
+    depth = client.depth()
+    assert (depth["ready"], depth["oldestCreated"]) == (1, "")
+    assert client.claim(createdAfter=depth["oldestCreated"])["id"] == "1"
+
+
+def test_extreme_bookkeeping_holds_up_nothing(database, new_client):
+    db = database()
+    most = 2**31 - 1
+    db.add(1, ocr_attempts=most, ocr_max_attempts=most, ocr_losses=most, path="p" * 100_000)
+    db.add(1, ocr_not_before="infinity")
+    db.add(1, ocr_not_before="-infinity")
+    client = new_client(db.url)
+    assert client.promote() == (1, -1)
+    job = client.claim()
+    assert (job["attempt"], len(job["path"])) == (1, 4000)
+    db.execute("UPDATE extraction_queue SET ocr_losses = %s", [most])
+    assert client.reclaim(daemon="d1") == 1
+    assert db.row(job["id"], "status_id") == 5

@@ -1,5 +1,8 @@
 """The connection: what refuses it, what it says, and that nothing lasts longer than its deadline."""
 
+import json
+import os
+import random
 import socket
 import time
 
@@ -67,7 +70,7 @@ def test_a_server_that_says_nothing_is_given_up(new_client):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         client = new_client(f"postgresql://postgres@127.0.0.1:{mute.getsockname()[1]}/x", connectTimeoutMs=300)
         error = failure_of(client)
-    assert (error.kind, error.code) == ("transient", "timeout")
+    assert (error.kind, error.code) == ("transient", "connect")
 
 
 def test_a_unix_socket_serves(database, new_client):
@@ -107,3 +110,21 @@ def test_another_encoding_of_the_role_does_not_matter(database, new_client):
     client = new_client(db.url)
     bound = client.depth()["oldestCreated"]
     assert client.claim(createdAfter=bound)["path"] == "été.pdf"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a name server of one's own needs port 53 and a mount namespace")
+def test_a_name_server_that_says_nothing_is_given_up(builddir, tmp_path):
+    """libpq's own lookup would wait as long as resolv.conf says."""
+    address = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.53"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+        mute.bind((address, 53))
+        resolv = tmp_path / "resolv.conf"
+        resolv.write_text(f"nameserver {address}\noptions timeout:30 attempts:5\n")
+        calls = [{"database": "postgresql://u:topsecret@db.example.invalid/x", "sources": ["index"], "connectTimeoutMs": 500},
+                 *[{"call": "claim", "worker": "w", "token": "w/d/1/1"}] * 2]
+        done = servers.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$1" "$(realpath /etc/resolv.conf)" && exec "$2"',
+                            "sh", resolv, builddir / "tests/flow/queue_driver"], timeout_s=20,
+                           input="".join(json.dumps(c) + "\n" for c in calls))
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(a["kind"], a["code"]) for a in answers] == [("transient", "resolve")] * 2, done
+    assert "topsecret" not in done.stdout

@@ -147,6 +147,22 @@ def test_foreign_claims_are_counted_and_never_touched(database, new_client):
     assert db.execute("SELECT * FROM extraction_queue ORDER BY id") == before
 
 
+def test_foreign_claims_are_adopted_only_where_that_is_asked_for_and_they_did_not_change(database, new_client):
+    db = database()
+    left, moving, other = (db.add(1, status=2, worker_id="older-worker", source=s)[0] for s in ("index", "index", "acte"))
+    db.add(1)
+    ours = new_client(db.url).claim()
+    never, soon, later = (new_client(db.url, adoptForeignAfterMs=ms) for ms in (0, 1, 3_600_000))
+    assert soon.call("adopt")["count"] == 0  # seen for the first time
+    db.execute("UPDATE extraction_queue SET document_number = 'still alive' WHERE id = %s", [moving])
+    assert never.call("adopt")["count"] == 0
+    assert later.call("adopt")["count"] == 0
+    assert soon.call("adopt")["count"] == 1
+    assert [db.row(i, "status_id") for i in (left, moving, other, ours["id"])] == [3, 2, 2, 2]
+    assert later.call("adopt")["count"] == 0
+    assert soon.claim()["id"] == left
+
+
 def test_the_claims_of_a_daemon_can_be_listed(database, new_client):
     db = database()
     db.add(3)

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -130,6 +129,7 @@ static void serve_connection(int fd)
 {
 	struct served r;
 
+	(void)alarm(LIMIT_S);
 	while (read_request(fd, &r) && serve(fd, &r))
 		free(r.body);
 	_exit(0);
@@ -137,6 +137,7 @@ static void serve_connection(int fd)
 
 static void serve_all(int listener)
 {
+	(void)alarm(LIMIT_S);
 	(void)signal(SIGCHLD, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
 	for (;;) {
@@ -144,10 +145,8 @@ static void serve_all(int listener)
 
 		if (fd < 0)
 			_exit(0);
-		if (fork() == 0) {
-			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (fork() == 0)
 			serve_connection(fd);
-		}
 		(void)close(fd);
 	}
 }
@@ -162,14 +161,17 @@ struct world {
 	struct err err;
 };
 
+/* A group of its own, so that tear_down() ends its connections with it; the alarm is for a test
+ * that never gets there. */
 static pid_t fork_server(int listener)
 {
 	const pid_t pid = fork();
 
 	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)setpgid(0, 0);
 		serve_all(listener);
 	}
+	(void)setpgid(pid, pid);
 	(void)close(listener);
 	return pid;
 }
@@ -220,8 +222,8 @@ static int tear_down(void **state)
 	struct world *w = *state;
 
 	http_free_all(w->http);
-	(void)kill(w->server, SIGKILL);
-	(void)kill(w->unix_server, SIGKILL);
+	(void)kill(-w->server, SIGKILL);
+	(void)kill(-w->unix_server, SIGKILL);
 	(void)waitpid(w->server, NULL, 0);
 	(void)waitpid(w->unix_server, NULL, 0);
 	(void)unlink(w->unix_path);

@@ -242,7 +242,8 @@ static void never_above_the_limit_in_any_window(void **state)
 			if (reserve(&rules, now_ms, below(40000), &slot)) {
 				assert_true(slot.send_at_ms >= now_ms);
 				assert_true(slot.send_at_ms <= slot.send_until_ms);
-				assert_true(slot.bucket <= now_ms / LIMITER_BUCKET_MS + LIMITER_HORIZON);
+				assert_true(slot.bucket <=
+					    now_ms / LIMITER_BUCKET_MS + LIMITER_HORIZON);
 			} else {
 				assert_in_range(slot.wait_ms, 1, LIMITER_WINDOW_MS);
 			}
@@ -303,7 +304,8 @@ int main(void)
 		cmocka_unit_test(full_window_is_answered_with_the_slot_after_it),
 		cmocka_unit_test(calls_are_paced),
 		cmocka_unit_test(no_limit_means_no_wait),
-		cmocka_unit_test(reservation_above_the_whole_limit_waits_for_an_empty_window_not_for_ever),
+		cmocka_unit_test(
+			reservation_above_the_whole_limit_waits_for_an_empty_window_not_for_ever),
 		cmocka_unit_test(later_reservations_keep_their_room),
 		cmocka_unit_test(tokens_returned_free_the_room_at_once),
 		cmocka_unit_test(share_leaves_the_others_their_ceiling),

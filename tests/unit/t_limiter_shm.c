@@ -67,7 +67,8 @@ static struct limiter_rules rules_of(int64_t calls, int64_t tokens)
 	return limiter_rules(calls, tokens, LIMITER_WINDOW_MS, LIMITER_GUARD_MS);
 }
 
-static void used_at(const struct limiter_rules *rules, int64_t now_ms, int64_t calls, int64_t tokens)
+static void used_at(
+	const struct limiter_rules *rules, int64_t now_ms, int64_t calls, int64_t tokens)
 {
 	int64_t have_calls, have_tokens;
 
@@ -132,10 +133,8 @@ static void share_of_the_dead_returns_with_the_window(void **state)
 
 	(void)state;
 	assert_int_equal(limiter_shm_reserve(ring, &rules, NOW_MS, 0, &r, &wait_ms), 0);
-	assert_int_equal(
-		limiter_shm_reserve(ring, &rules, NOW_MS + 31000, 0, &r, &wait_ms), 1);
-	assert_int_equal(
-		limiter_shm_reserve(ring, &rules, NOW_MS + 61250, 0, &r, &wait_ms), 0);
+	assert_int_equal(limiter_shm_reserve(ring, &rules, NOW_MS + 31000, 0, &r, &wait_ms), 1);
+	assert_int_equal(limiter_shm_reserve(ring, &rules, NOW_MS + 61250, 0, &r, &wait_ms), 0);
 	assert_int_equal(r.send_at_ms, NOW_MS + 61250);
 }
 
@@ -148,8 +147,7 @@ static void full_ring_refuses_goes_round_and_old_handles_hit_nothing(void **stat
 
 	(void)state;
 	assert_int_equal(limiter_shm_reserve(ring, &rules, NOW_MS, 7, &first, &wait_ms), 0);
-	while (granted < 40000 &&
-		limiter_shm_reserve(ring, &rules, NOW_MS, 7, &r, &wait_ms) == 0)
+	while (granted < 40000 && limiter_shm_reserve(ring, &rules, NOW_MS, 7, &r, &wait_ms) == 0)
 		granted++;
 	assert_int_equal(granted, 16384);
 	assert_true(wait_ms > 0);
@@ -169,8 +167,7 @@ static void reader_with_an_old_clock_is_sent_back(void **state)
 	int64_t wait_ms;
 
 	(void)state;
-	assert_int_equal(
-		limiter_shm_reserve(ring, &rules, NOW_MS + 45000, 0, &r, &wait_ms), 0);
+	assert_int_equal(limiter_shm_reserve(ring, &rules, NOW_MS + 45000, 0, &r, &wait_ms), 0);
 	assert_int_equal(limiter_shm_reserve(ring, &rules, NOW_MS, 0, &r, &wait_ms), 1);
 }
 
@@ -226,7 +223,7 @@ static void one_process_a_second_tries_a_lost_redis(void **state)
 	assert_false(limiter_shm_redis_try(shared, NOW_MS + 999));
 	assert_true(limiter_shm_redis_try(shared, NOW_MS + 1000));
 	assert_false(limiter_shm_redis_try(shared, NOW_MS + 1001)); /* another one is at it */
-	assert_true(limiter_shm_redis_try(shared, NOW_MS + 2000)); /* it died */
+	assert_true(limiter_shm_redis_try(shared, NOW_MS + 2000));  /* it died */
 	limiter_shm_redis_back(shared);
 	assert_true(limiter_shm_redis_try(shared, NOW_MS + 2001));
 	assert_int_equal(limiter_shm_redis_retry_at(shared), 0);

@@ -33,7 +33,8 @@ static const struct good goods[] = {
 	{"redis://[::1]", "::1", NULL, NULL, NULL, 0, 6379, false},
 	{"rediss://:p@[fe80::2]:7000/1", "fe80::2", NULL, NULL, "p", 1, 7000, true},
 	{"unix:///run/redis.sock", NULL, "/run/redis.sock", NULL, NULL, 0, 6379, false},
-	{"unix:///run/my%20redis.sock?db=2", NULL, "/run/my redis.sock", NULL, NULL, 2, 6379, false},
+	{"unix:///run/my%20redis.sock?db=2", NULL, "/run/my redis.sock", NULL, NULL, 2, 6379,
+		false},
 };
 
 static void same(const char *have, const char *want)
@@ -125,7 +126,8 @@ static void any_bytes_are_either_understood_or_refused(void **state)
 {
 	static const char alphabet[] = "redis://unx:@/[]%?0a=db#. \\\x01\xff";
 	const char *given = getenv("TEST_SEED");
-	const unsigned seed = given != NULL ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+	const unsigned seed =
+		given != NULL ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
 	static const char *const starts[] = {"redis://", "rediss://", "unix://", ""};
 
 	(void)state;

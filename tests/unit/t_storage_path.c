@@ -2,6 +2,7 @@
  * Specification of storage_path.h, storage_fault.h, and of storage in a directory.
  */
 #include "storage.h"
+#include "fdio.h"
 #include "storage_fault.h"
 #include "storage_path.h"
 
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -359,6 +361,11 @@ static char *in_root(const struct world *w, const char *name)
 	return path;
 }
 
+static bool has_openat2(void)
+{
+	return syscall(SYS_openat2, -1, "", NULL, 0) != -1 || errno != ENOSYS;
+}
+
 static void write_file(const struct world *w, const char *name, const char *head, size_t bytes)
 {
 	FILE *f = fopen(in_root(w, name), "w");
@@ -420,6 +427,19 @@ static void expect_fault(struct world *w, const char *path, enum err_kind kind, 
 	if (err.kind != kind || strcmp(err.code, code) != 0)
 		fail_msg("%s: %s %s: %s", path, err_kind_name(err.kind), err.code, err.text);
 	assert_int_equal(document.fd, -1);
+}
+
+/* Where there is no openat2 (valgrind), a link on the way is as good as no directory. */
+static void expect_no_way_out(struct world *w, const char *path)
+{
+	struct document document;
+	struct err err;
+
+	assert_int_equal(fetch(w, path, &document, &err), -1);
+	if (has_openat2())
+		assert_string_equal(err.code, "bad-path");
+	else
+		assert_true(err.kind == ERR_DOCUMENT || err.kind == ERR_MISSING);
 }
 
 static void expect_document(struct world *w, const char *path, int64_t bytes)
@@ -507,12 +527,13 @@ static void nothing_outside_the_directory_is_reached(void **state)
 	assert_int_equal(symlink("/proc/self/cwd", in_root(w, "store/index/magic")), 0);
 	assert_int_equal(symlink("../..", in_root(w, "store/index/up")), 0);
 	assert_int_equal(symlink("sub/large.pdf", in_root(w, "store/index/inside.pdf")), 0);
-	expect_fault(w, "absolute.pdf", ERR_DOCUMENT, "bad-path");
-	expect_fault(w, "relative.pdf", ERR_DOCUMENT, "bad-path");
-	expect_fault(w, "magic/x.pdf", ERR_DOCUMENT, "bad-path");
-	expect_fault(w, "up/outside.pdf", ERR_DOCUMENT, "bad-path");
+	expect_no_way_out(w, "absolute.pdf");
+	expect_no_way_out(w, "relative.pdf");
+	expect_no_way_out(w, "magic/x.pdf");
+	expect_no_way_out(w, "up/outside.pdf");
 	expect_fault(w, "../../outside.pdf", ERR_DOCUMENT, "bad-path");
-	expect_document(w, "inside.pdf", 99999);
+	if (has_openat2())
+		expect_document(w, "inside.pdf", 99999);
 }
 
 static void a_named_pipe_or_directory_is_refused_at_once(void **state)
@@ -560,22 +581,34 @@ static void a_document_that_was_put_is_fetched_again(void **state)
 		-1);
 }
 
+/* document_take() on the file of that path; -1 where it cannot be opened. */
+static int document_at(const struct set_storage *limits, const char *path, struct document *document,
+	struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const int rc = fd != -1 ? document_take(limits, fd, path, document, err)
+				: err_errno(err, ERR_DOCUMENT, "cannot open %s", path);
+
+	fd_close(&fd);
+	return rc;
+}
+
 static void a_local_file_is_opened_with_the_same_checks(void **state)
 {
 	struct world *w = *state;
 	struct document document;
 	struct err err;
 
-	assert_int_equal(document_open(&settings, in_root(w, "mine.pdf"), &document, &err), 0);
+	assert_int_equal(document_at(&settings, in_root(w, "mine.pdf"), &document, &err), 0);
 	assert_int_equal(document.bytes, 5000);
 	document_fini(&document);
 	assert_int_equal(
-		document_open(&settings, in_root(w, "store/index/page.pdf"), &document, &err), -1);
+		document_at(&settings, in_root(w, "store/index/page.pdf"), &document, &err), -1);
 	assert_string_equal(err.code, "not-a-pdf");
 	assert_int_equal(
-		document_open(&settings, in_root(w, "store/index/pipe.pdf"), &document, &err), -1);
+		document_at(&settings, in_root(w, "store/index/pipe.pdf"), &document, &err), -1);
 	assert_string_equal(err.code, "not-a-file");
-	assert_int_equal(document_open(&settings, in_root(w, "none"), &document, &err), -1);
+	assert_int_equal(document_at(&settings, in_root(w, "none"), &document, &err), -1);
 }
 
 int main(void)

@@ -1,0 +1,208 @@
+#include "keeper_reclaim.h"
+
+#include "log.h"
+#include "mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One sweep looks at no more than this; the rest comes with the next. */
+enum { STRAYS_MAX = 256, WORKER_ID_BYTES = 160 };
+
+struct stray {
+	char id[JOB_ID_BYTES];
+	char token[CLAIM_TOKEN_BYTES];
+};
+
+struct stray_list {
+	struct stray *items; /* owned */
+	size_t count;
+};
+
+/* A claim token, taken apart: <worker prefix>-<slot>/<daemon>/<spawn>/<n>. */
+struct token {
+	char worker[WORKER_ID_BYTES];
+	int slot;
+	int64_t spawn;
+	int64_t number;
+	int prefix_len; /* up to and with the slash behind the spawn */
+};
+
+static void note(const struct reclaim *r, int count, const char *whose)
+{
+	if (count == 0)
+		return;
+	scoreboard_count(r->board, SB_KEEPER, SB_CLAIMS_RECLAIMED, (uint64_t)count);
+	log_event(LEVEL_WARN, "keeper", NULL, "Gave back %d claim%s of %s in %s", count, count == 1 ? "" : "s", whose,
+		r->name);
+}
+
+/* ---- obituaries */
+
+bool reclaim_has_obituaries(const struct reclaim *r)
+{
+	struct sb_obituary words;
+
+	for (int slot = 1; slot < scoreboard_slots(r->board); slot++)
+		for (int i = 0; i < SB_OBITUARIES; i++)
+			if (scoreboard_obituary_get(r->board, slot, i, &words) && words.environment == r->environment)
+				return true;
+	return false;
+}
+
+static int settle_obituary(const struct reclaim *r, int slot, int i, int *count, struct err *err)
+{
+	struct sb_obituary words;
+	int given_back;
+
+	if (!scoreboard_obituary_get(r->board, slot, i, &words) || words.environment != r->environment)
+		return 0;
+	if (queue_reclaim_prefix(r->queue, words.prefix, words.crashed, words.reason, &given_back, err) != 0)
+		return -1;
+	note(r, given_back, words.reason);
+	scoreboard_obituary_clear(r->board, slot, i);
+	*count += given_back;
+	return 0;
+}
+
+int reclaim_obituaries(const struct reclaim *r, int *count, struct err *err)
+{
+	*count = 0;
+	for (int slot = 1; slot < scoreboard_slots(r->board); slot++)
+		for (int i = 0; i < SB_OBITUARIES; i++)
+			if (settle_obituary(r, slot, i, count, err) != 0)
+				return -1;
+	return 0;
+}
+
+/* ---- other daemons */
+
+int reclaim_previous(const struct reclaim *r, int *count, struct err *err)
+{
+	const char *previous = scoreboard_previous(r->board);
+
+	*count = 0;
+	if (previous[0] != '\0' && queue_reclaim_daemon(r->queue, previous, count, err) != 0)
+		return -1;
+	note(r, *count, "this host's previous daemon");
+	return 0;
+}
+
+int reclaim_expired(const struct reclaim *r, int *count, struct err *err)
+{
+	*count = 0;
+	if (queue_reclaim_expired(r->queue, scoreboard_daemon(r->board), count, err) != 0)
+		return -1;
+	note(r, *count, "a dead host");
+	return 0;
+}
+
+/* ---- strays */
+
+static bool parse_number(const char **at, char until, int64_t *value)
+{
+	char *end;
+
+	*value = strtoll(*at, &end, 10);
+	if (end == *at || *value < 0 || *end != until)
+		return false;
+	*at = end + (until != '\0');
+	return true;
+}
+
+/* False for what this daemon would not have written. */
+static bool parse_token(const char *text, struct token *token)
+{
+	const char *slash = strchr(text, '/');
+	const char *at;
+	int64_t slot;
+	const char *dash;
+
+	if (slash == NULL || slash - text >= WORKER_ID_BYTES)
+		return false;
+	(void)snprintf(token->worker, sizeof token->worker, "%.*s", (int)(slash - text), text);
+	dash = strrchr(token->worker, '-');
+	at = dash != NULL ? dash + 1 : "";
+	if (!parse_number(&at, '\0', &slot) || slot < 1)
+		return false;
+	token->slot = (int)slot;
+	at = strchr(slash + 1, '/');
+	at = at != NULL ? at + 1 : "";
+	if (!parse_number(&at, '/', &token->spawn))
+		return false;
+	token->prefix_len = (int)(at - text);
+	return parse_number(&at, '\0', &token->number);
+}
+
+static void collect(void *arg, const char *id, const char *token)
+{
+	struct stray_list *list = arg;
+	struct stray *stray = &list->items[list->count];
+
+	if (list->count == STRAYS_MAX)
+		return;
+	(void)snprintf(stray->id, sizeof stray->id, "%s", id);
+	(void)snprintf(stray->token, sizeof stray->token, "%s", token);
+	list->count++;
+}
+
+static bool has_obituary(const struct reclaim *r, const struct token *token, const char *text)
+{
+	struct sb_obituary words;
+
+	for (int i = 0; i < SB_OBITUARIES; i++)
+		if (scoreboard_obituary_get(r->board, token->slot, i, &words) &&
+			strncmp(words.prefix, text, (size_t)token->prefix_len) == 0)
+			return true;
+	return false;
+}
+
+static int give_back(const struct reclaim *r, const struct stray *stray, const struct token *token, struct err *err)
+{
+	struct job job = {.environment = r->name};
+
+	(void)snprintf(job.id, sizeof job.id, "%s", stray->id);
+	(void)snprintf(job.token, sizeof job.token, "%s", stray->token);
+	return queue_release(r->queue, token->worker, &job, err);
+}
+
+/* A live spawn names its claim before it asks for it: one it does not name is nobody's. */
+static int settle_stray(const struct reclaim *r, const struct stray *stray, int *count, struct err *err)
+{
+	struct sb_slot_view v;
+	struct token token;
+	char prefix[CLAIM_TOKEN_BYTES];
+	int lost = 0;
+	int rc;
+
+	if (!parse_token(stray->token, &token) || token.slot >= scoreboard_slots(r->board) ||
+		!scoreboard_look(r->board, token.slot, &v) || token.spawn > v.spawn)
+		return 0;
+	if (token.spawn == v.spawn && (v.post == SB_RUNNING || v.post == SB_DRAINING)) {
+		if (v.claim == token.number)
+			return 0;
+		rc = give_back(r, stray, &token, err);
+		*count += rc == 0;
+		return rc == -1 ? -1 : 0;
+	}
+	if (has_obituary(r, &token, stray->token))
+		return 0;
+	(void)snprintf(prefix, sizeof prefix, "%.*s", token.prefix_len, stray->token);
+	rc = queue_reclaim_prefix(r->queue, prefix, false, "its worker ended", &lost, err);
+	*count += lost;
+	return rc;
+}
+
+int reclaim_strays(const struct reclaim *r, int *count, struct err *err)
+{
+	struct stray_list list = {.items = mem_calloc(STRAYS_MAX, sizeof *list.items)};
+	int rc = queue_claims(r->queue, scoreboard_daemon(r->board), collect, &list, err);
+
+	*count = 0;
+	for (size_t i = 0; rc == 0 && i < list.count; i++)
+		rc = settle_stray(r, &list.items[i], count, err);
+	note(r, *count, "nobody");
+	free(list.items);
+	return rc;
+}
