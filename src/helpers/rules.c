@@ -47,6 +47,29 @@ static void erase(struct page_image *image, PIX *mask, int em)
 	(void)pixSubtract(image->ink, image->ink, mask);
 }
 
+/*
+ * Specks: smaller than a full stop and away from every letter. The recogniser would make full stops
+ * of them, or whole words.
+ */
+static PIX *find_specks(PIX *ink, int em)
+{
+	const l_int32 size = em / 12 + 1;
+	const l_int32 reach = 2 * (em / 2) + 1;
+	PIX *letters =
+		pixSelectBySize(ink, size, size, 8, L_SELECT_IF_EITHER, L_SELECT_IF_GT, NULL);
+	PIX *near = letters != NULL ? pixDilateBrick(NULL, letters, reach, reach) : NULL;
+	PIX *specks = near != NULL ? pixSubtract(NULL, ink, near) : NULL;
+	l_int32 none = 1;
+
+	if (specks != NULL)
+		(void)pixZero(specks, &none);
+	if (none)
+		pixDestroy(&specks);
+	pixDestroy(&near);
+	pixDestroy(&letters);
+	return specks;
+}
+
 static bool is_word(const struct box *b, int em)
 {
 	return b->h * 4 > em && b->h < 4 * em && b->w * 4 > em;
@@ -75,13 +98,17 @@ void shapes_find(struct shapes *s, struct page_image *image, int em)
 	PIX *dark = pixThresholdToBinary(image->grey, RULE_BELOW);
 	PIX *vertical = dark != NULL ? pixOpenBrick(NULL, dark, 1, RULE_EMS * em) : NULL;
 	PIX *horizontal = dark != NULL ? pixOpenBrick(NULL, dark, RULE_EMS * em, 1) : NULL;
+	PIX *specks;
 
 	*s = (struct shapes){0};
 	s->vertical = find_strokes(vertical, true, &s->vertical_count);
 	s->horizontal = find_strokes(horizontal, false, &s->horizontal_count);
 	erase(image, vertical, em);
 	erase(image, horizontal, em);
+	specks = find_specks(image->ink, em);
+	erase(image, specks, em);
 	find_words(s, image->ink, em);
+	pixDestroy(&specks);
 	pixDestroy(&vertical);
 	pixDestroy(&horizontal);
 	pixDestroy(&dark);

@@ -20,7 +20,8 @@ struct shapes {
 	size_t word_count;
 };
 
-/* Finds ruling lines and takes them off the page, so that none turns into a letter, then the words. */
+/* Finds ruling lines and takes them and all specks off the page, so that none turns into a letter,
+ * then the words. */
 void shapes_find(struct shapes *s, struct page_image *image, int em);
 void shapes_fini(struct shapes *s);
 

