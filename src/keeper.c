@@ -476,13 +476,17 @@ static void last_turn(struct keeper *k)
 {
 	struct err err;
 
-	for (size_t i = 0; i < k->ward_count; i++)
-		if (has_obituary(k, &k->wards[i]) &&
-			reclaim(k, &k->wards[i], reclaim_obituaries, &err) != 0)
+	for (size_t i = 0; i < k->ward_count; i++) {
+		struct ward *w = &k->wards[i];
+
+		if (w->closed_ms > clock_boot_ms())
+			continue;
+		if (reclaim(k, w, reclaim_obituaries, &err) != 0 ||
+			reclaim(k, w, reclaim_strays, &err) != 0)
 			log_event(LEVEL_ERROR, "keeper",
 				&(struct log_more){.ms = -1, .error = err.text},
-				"Claims in %s are left to the next daemon",
-				k->wards[i].settings->name);
+				"Claims in %s are left to the next daemon", w->settings->name);
+	}
 	heartbeat_remove(k->heartbeat);
 }
 

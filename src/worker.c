@@ -53,6 +53,7 @@ struct worker {
 	bool woken;        /* somebody said there is work */
 	bool draining;
 	bool interrupted;
+	bool deciding; /* a statement that takes or ends a claim is under way: only its deadline ends it */
 	int64_t orphaned_ms; /* boot time; 0 = the master lives */
 };
 
@@ -87,6 +88,8 @@ static int check(void *arg, struct err *err)
 	if (signals_take(SIGQUIT))
 		w->interrupted = true;
 	notice_lifeline(w);
+	if (w->deciding)
+		return 0;
 	if (w->interrupted)
 		return err_set(err, ERR_STOPPED, "stopped", "interrupted");
 	if (w->current != NULL && scoreboard_is_lost(w->board, w->slot, w->job.number))
@@ -241,6 +244,7 @@ static int write_result(struct worker *w, const struct pipeline_result *result, 
 {
 	int rc;
 
+	w->deciding = true;
 	scoreboard_state(w->board, w->slot, SB_WRITING);
 	while ((rc = queue_complete(w->current->queue, w->id, &w->job, result->page_key,
 			result->envelope, result->last_pages, err)) == -1) {
@@ -249,8 +253,6 @@ static int write_result(struct worker *w, const struct pipeline_result *result, 
 		log_event(LEVEL_WARN, "complete", &(struct log_more){.ms = -1, .error = err->text},
 			"The result cannot be written yet");
 		nap(w, jitter(WRITE_RETRY_MS));
-		if (check(w, err) != 0)
-			return err->kind == ERR_LOST ? 1 : -1;
 	}
 	return rc;
 }
@@ -267,6 +269,7 @@ static void settle_failure(struct worker *w, const struct err *why)
 		log_lost(w, "the work on it");
 		return;
 	}
+	w->deciding = true;
 	scoreboard_state(w->board, w->slot, SB_WRITING);
 	if (d.action == RETRY_RELEASE) {
 		w->paused_ms = clock_boot_ms() + d.delay_ms;
@@ -308,6 +311,7 @@ static void process_job(struct worker *w)
 		count(w, SB_DOCUMENTS_DONE);
 		log_done(w, &result);
 	}
+	w->deciding = false;
 	pipeline_result_fini(&result);
 }
 
@@ -335,7 +339,9 @@ static int claim(struct worker *w, struct source *s, struct err *err)
 		scoreboard_daemon(w->board), (long long)w->process->spawn, (long long)w->claims);
 	scoreboard_environment_get(w->board, s->index, &seen);
 	scoreboard_claim(w->board, w->slot, s->index, w->claims, w->job.token);
+	w->deciding = true;
 	rc = queue_claim(s->queue, w->id, seen.oldest_created, &w->job, err);
+	w->deciding = false;
 	if (rc == 0) {
 		s->failures = 0;
 		scoreboard_document(w->board, w->slot, w->job.id);

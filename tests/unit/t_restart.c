@@ -1,13 +1,14 @@
 /* restart: what follows from a child's end. */
 #include "restart.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <sysexits.h>
+
+#include <cmocka.h>
 
 static const struct set_supervise policy = {
 	.restart_backoff_ms = 1000, .restart_backoff_max_ms = 60000};

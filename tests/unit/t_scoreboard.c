@@ -1,7 +1,6 @@
 /* scoreboard: shared by forked processes, readable whatever happens to a writer. */
 #include "scoreboard.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +10,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 enum { LIMIT = 8, KILLS = 200 };
 
