@@ -26,8 +26,9 @@ static const struct ctl_command commands[] = {
 	{"requeue", "ENV ID... | --failed [--reason R] [--steal]", "make documents ready again",
 		ctl_requeue},
 	{"show", "ENV ID", "one document: state, attempts, errors, who holds it", ctl_show},
-	{"read", "[--source S] [--engine E] [--text] FILE.pdf",
-		"read a local file; JSON or text to standard output", ctl_read},
+	{"read", "[--source S] [--engine E] FILE.pdf",
+		"read a local file; its text, or with --json the result, to standard output",
+		ctl_read},
 };
 
 static const size_t command_count = sizeof commands / sizeof commands[0];
@@ -111,6 +112,21 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	return EX_USAGE;
 }
 
+/* --json is understood behind the command too, wherever it stands; returns how many arguments are left. */
+static int take_json(struct ctl *ctl, int argc, char **argv)
+{
+	int kept = 0;
+
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			ctl->json = true;
+		else
+			argv[kept++] = argv[i];
+	}
+	argv[kept] = NULL;
+	return kept;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -147,6 +163,11 @@ int main(int argc, char **argv)
 	log_open(&quiet, "indexocrctl", NULL);
 	argc -= optind;
 	argv += optind;
+	argc = take_json(&ctl, argc, argv);
+	if (argc == 0) {
+		usage(stderr);
+		return EX_USAGE;
+	}
 	optind = 0; /* commands have options of their own */
 	status = run(&ctl, argc, argv);
 	conf_free(ctl.settings);

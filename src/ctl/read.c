@@ -36,13 +36,10 @@ int ctl_read(struct ctl *ctl, int argc, char **argv)
 	static const struct option options[] = {
 		{"source", required_argument, NULL, 's'},
 		{"engine", required_argument, NULL, 'e'},
-		{"text", no_argument, NULL, 't'},
-		{"json", no_argument, NULL, 'j'},
 		{NULL, 0, NULL, 0},
 	};
 	const char *source = "acte";
 	char *engine = NULL;
-	bool text = false;
 	char *path, *file;
 	const char *args[12];
 	int option, n = 0;
@@ -52,8 +49,6 @@ int ctl_read(struct ctl *ctl, int argc, char **argv)
 			source = optarg;
 		else if (option == 'e')
 			engine = optarg;
-		else if (option == 't' || option == 'j')
-			text = option == 't';
 		else
 			return EX_USAGE;
 	}
@@ -62,7 +57,8 @@ int ctl_read(struct ctl *ctl, int argc, char **argv)
 	file = argv[optind];
 	path = daemon_path();
 	args[n++] = "indexocrd";
-	if (ctl->conf_given) {
+	/* Without a file of that name every key has its default; a file that was asked for has to be there. */
+	if (ctl->conf_given || access(ctl->conf_path, F_OK) == 0) {
 		args[n++] = "-c";
 		args[n++] = ctl->conf_path;
 	}
@@ -72,7 +68,7 @@ int ctl_read(struct ctl *ctl, int argc, char **argv)
 		args[n++] = "--engine";
 		args[n++] = engine;
 	}
-	if (text)
+	if (!ctl->json)
 		args[n++] = "--text";
 	args[n++] = "--read";
 	args[n++] = file;

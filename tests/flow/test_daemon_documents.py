@@ -209,7 +209,7 @@ def test_reading_one_local_file_prints_its_result(programs, tmp_path):
     conf.write_text(f'user = "nobody"\nengine {{ prompt_directory = "{programs / "prompts"}" }}\nrender_helper = "{programs / "indexocr-render"}"\n'
                     f'tesseract_helper = "{programs / "indexocr-tesseract"}"\n')
     conf.chmod(0o600)
-    answer = servers.run([programs / "indexocrctl", "-c", conf, "read", "--engine", "tesseract", pdf], timeout_s=120)
+    answer = servers.run([programs / "indexocrctl", "-c", conf, "read", "--json", "--engine", "tesseract", pdf], timeout_s=120)
     assert answer.returncode == 0, answer.stderr
     result = json.loads(answer.stdout)
     assert result["totalPages"] == len(truth["pages"]) and result["indexocr"]["engine"] == "tesseract"
