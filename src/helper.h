@@ -23,15 +23,15 @@
 
 struct helper_command {
 	const char *path;
-	const char *const *argv;	/* from argv[0], NULL-terminated */
+	const char *const *argv;        /* from argv[0], NULL-terminated */
 	const char *const *environment; /* "NAME=value", NULL-terminated; NULL = empty */
-	int input_fd;			/* its standard input; -1 = a pipe to helper.in */
-	int64_t memory_bytes;		/* RLIMIT_AS; 0 = no limit */
+	int input_fd;                   /* its standard input; -1 = a pipe to helper.in */
+	int64_t memory_bytes;           /* RLIMIT_AS; 0 = no limit */
 };
 
 struct helper {
 	pid_t pid; /* 0 = none */
-	int in;	 /* write here, non-blocking; -1 where it has an input_fd, or after helper_stop() */
+	int in;  /* write here, non-blocking; -1 where it has an input_fd, or after helper_stop() */
 	int out; /* read here, non-blocking */
 };
 
