@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORD_MAX = 24, LABEL_MAX = 32 };
+enum { WORD_MAX = 24, LABEL_MAX = 32, SHORT_WORDS = 4 };
 
 static const char *const names[HEADER_FIELDS] = {
 	[CIRCONSCRIPTION] = "circonscription",
@@ -117,6 +117,16 @@ static const char *skip_to_value(const char *p, bool *colon)
 	return p;
 }
 
+/* "Lot 14" is a label and its value, "Lot 14 touche à la rivière" a sentence. */
+static bool is_short(const char *text)
+{
+	int words = 0;
+
+	for (const char *p = text; *p != '\0'; p++)
+		words += !is_space(*p) && (p == text || is_space(p[-1]));
+	return words <= SHORT_WORDS;
+}
+
 /* A label that begins at word, which ends at end; where its value begins, or NULL. */
 static const char *label_at(
 	const char *line, const char *word, const char *end, enum header_field *field)
@@ -130,7 +140,7 @@ static const char *label_at(
 		if (!resembles(folded, names[f]))
 			continue;
 		value = skip_to_value(end, &colon);
-		if (!colon && word != line)
+		if (!colon && (word != line || !is_short(value)))
 			return NULL;
 		*field = (enum header_field)f;
 		return value;

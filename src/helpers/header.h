@@ -22,7 +22,7 @@ struct header {
 const char *header_field_name(enum header_field field);
 
 /*
- * A label counts at the beginning of a line or before a colon, in any case, with or without accents,
+ * A label counts before a colon, or without one at the beginning of a short line, in any case, with or without accents,
  * with a wrong letter or two where it is long; its value ends at the next label or at the line's
  * end. The first one of a kind counts.
  */

@@ -461,7 +461,8 @@ static const struct header_case header_cases[] = {
 		{"Haute-Rive", "Fauvel", "2721 121", "26"}},
 	{{"Circonscriptlon fonciere : Haute-Rive", "Cadaslre : Fauvel", "Feuilte : 26"},
 		{"Haute-Rive", "Fauvel", NULL, "26"}},
-	{{"Le lot voisin et la feuille jointe", "du cadastre"}, {NULL, NULL, NULL, NULL}},
+	{{"Le lot voisin et la feuille jointe", "du cadastre", "Lot 4 508 911 touche à la rivière"},
+		{NULL, NULL, NULL, NULL}},
 	{{"Lot 14", "Feuille 2"}, {NULL, NULL, "14", "2"}},
 	{{"Lot :", "Feuille : 2", "Feuille : 3"}, {NULL, NULL, NULL, "2"}},
 };
