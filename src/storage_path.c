@@ -115,7 +115,7 @@ static char *percent_decode(const char *text)
 			free(out);
 			return NULL;
 		}
-		out[used++] = text[i] == '%' ? (char)(high << 4 | low) : text[i];
+		out[used++] = (char)(text[i] == '%' ? high << 4 | low : text[i]);
 		i += text[i] == '%' ? 2 : 0;
 	}
 	return out;
