@@ -257,6 +257,7 @@ static void write_obituary(struct child_table *t, int slot, const struct restart
 	struct sb_slot_view v;
 	struct sb_obituary words = {.crashed = d->crashed};
 	const char *end;
+	char where[32];
 
 	if (!scoreboard_look(t->scoreboard, slot, &v))
 		scoreboard_mend(t->scoreboard, slot, &v);
@@ -265,12 +266,11 @@ static void write_obituary(struct child_table *t, int slot, const struct restart
 	words.environment = v.environment;
 	(void)snprintf(words.prefix, sizeof words.prefix, "%.*s/", (int)(end - v.token), v.token);
 	if (v.page > 0)
-		(void)snprintf(words.reason, sizeof words.reason,
-			"worker ended by %s while %s, page %d", d->reason, sb_state_name(v.state),
-			v.page);
+		(void)snprintf(where, sizeof where, "at page %d", v.page);
 	else
-		(void)snprintf(words.reason, sizeof words.reason, "worker ended by %s while %s",
-			d->reason, sb_state_name(v.state));
+		(void)snprintf(where, sizeof where, "while %s", sb_state_name(v.state));
+	(void)snprintf(words.reason, sizeof words.reason, "worker %s by %s %s",
+		d->crashed ? "crashed" : "ended", d->reason, where);
 	scoreboard_obituary_add(t->scoreboard, slot, &words);
 	scoreboard_wake(t->scoreboard, SB_KEEPER);
 }

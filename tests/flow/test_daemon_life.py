@@ -73,7 +73,8 @@ def test_a_crash_is_an_attempt_and_ends_in_failed_with_its_reason(new_office, ne
     double.control("delay", {"ms": 600})
     id_ = pages_document(office, tmp_path / "doc.pdf", pages=30)
     after = pages_document(office, tmp_path / "doc.pdf", "after.pdf", pages=1, first=50)
-    daemon = new_daemon({"prod": office.settings()}, sections=sections(double), workers=1).start()
+    # A sanitizer would make an exit status of the signal.
+    daemon = new_daemon({"prod": office.settings()}, sections=sections(double), workers=1, variables={"ASAN_OPTIONS": "handle_segv=0"}).start()
     for _ in range(3):
         victim = reading(daemon, id_)
         servers.wait_for(lambda: daemon.process_with(id_) and daemon.process_with(id_)["page"] > 0, "a page in work")
@@ -82,7 +83,7 @@ def test_a_crash_is_an_attempt_and_ends_in_failed_with_its_reason(new_office, ne
     servers.wait_for(lambda: office.db.row(id_, "status_id") == FAILED, "the document to fail")
     error = office.db.row(id_, "ocr_error")
     print(error)
-    assert "SIGSEGV" in error and "page" in error
+    assert error.startswith("worker crashed by SIGSEGV at page ")
     servers.wait_for(lambda: office.db.row(after, "status_id") == DONE, "the document behind it")
     assert daemon.drain() == 0
 
