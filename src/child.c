@@ -32,7 +32,6 @@ struct child {
 	int64_t due_ms; /* when it may be started */
 	int young_deaths;
 	bool told_to_end;
-	bool killed_by_us;
 };
 
 struct child_table {
@@ -132,7 +131,6 @@ void child_stop(struct child_table *t, int slot, enum child_stop how)
 	if (c->pid == 0 || (how == CHILD_DRAIN && c->told_to_end))
 		return;
 	c->told_to_end = true;
-	c->killed_by_us = c->killed_by_us || how == CHILD_KILL;
 	(void)kill(c->pid, numbers[how]);
 	scoreboard_post(t->scoreboard, slot, SB_DRAINING, c->pid, c->spawn);
 }
@@ -164,15 +162,19 @@ static void seal_process(const char *role, int slot)
 	(void)snprintf(name, sizeof name, "ocr-%s-%d", role, slot % 10000);
 	(void)prctl(PR_SET_NAME, name);
 	(void)setrlimit(RLIMIT_CORE, &none);
+#ifndef SANITIZED /* the leak check traces its own process */
 	(void)prctl(PR_SET_DUMPABLE, 0);
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+#endif
+	if (slot != SB_KEEPER) /* who sees the others out, by the lifeline */
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 }
 
-static _Noreturn void live(struct child_table *t, int slot, const struct settings *settings)
+static _Noreturn void live(struct child_table *t, int slot, const struct settings *settings,
+	const struct settings *retiring)
 {
 	const struct child *c = &t->children[slot];
 	const struct process process = {
-		settings, c->one, t->scoreboard, slot, c->spawn, t->lifeline_read_fd};
+		settings, retiring, c->one, t->scoreboard, slot, c->spawn, t->lifeline_read_fd};
 	struct err err;
 
 	(void)close(t->lifeline_write_fd);
@@ -187,7 +189,8 @@ static _Noreturn void live(struct child_table *t, int slot, const struct setting
 	exit(c->role->main(&process));
 }
 
-static void start(struct child_table *t, int slot, const struct settings *settings, int generation)
+static void start(struct child_table *t, int slot, const struct settings *settings,
+	const struct settings *retiring, int generation)
 {
 	struct child *c = &t->children[slot];
 	pid_t pid;
@@ -196,14 +199,13 @@ static void start(struct child_table *t, int slot, const struct settings *settin
 	c->generation = generation;
 	c->started_ms = clock_boot_ms();
 	c->told_to_end = false;
-	c->killed_by_us = false;
 	/* The post stands before the child can be seen alive. */
 	scoreboard_post(t->scoreboard, slot, SB_RUNNING, 0, c->spawn);
 	scoreboard_post_why(t->scoreboard, slot, 0, "");
 	signals_block();
 	pid = fork();
 	if (pid == 0)
-		live(t, slot, settings);
+		live(t, slot, settings, retiring);
 	signals_unblock();
 	if (pid == -1) {
 		log_event(LEVEL_ERROR, "master",
@@ -222,7 +224,8 @@ static bool may_start(const struct child *c)
 	return c->wanted && !c->held && c->pid == 0;
 }
 
-int64_t child_start_due(struct child_table *t, const struct settings *settings, int generation)
+int64_t child_start_due(struct child_table *t, const struct settings *settings,
+	const struct settings *retiring, int generation)
 {
 	int64_t next = -1;
 
@@ -233,7 +236,7 @@ int64_t child_start_due(struct child_table *t, const struct settings *settings, 
 		if (may_start(c) && c->due_ms <= now && !scoreboard_obituary_room(t->scoreboard, i))
 			c->due_ms = now + OBITUARY_RETRY_MS;
 		if (may_start(c) && c->due_ms <= now)
-			start(t, i, settings, generation);
+			start(t, i, settings, retiring, generation);
 		if (may_start(c) && (next == -1 || c->due_ms < next))
 			next = c->due_ms;
 	}
@@ -291,7 +294,6 @@ static struct restart_decision bury(
 	struct restart_end end = {
 		.wait_status = status,
 		.told_to_end = c->told_to_end,
-		.killed_by_us = c->killed_by_us,
 		.lived_ms = clock_boot_ms() - c->started_ms,
 		.young_deaths = c->young_deaths,
 	};

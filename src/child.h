@@ -50,8 +50,12 @@ int child_generation(const struct child_table *t, int slot);
 /* Each call sends the signal; a drain is sent once. */
 void child_stop(struct child_table *t, int slot, enum child_stop how);
 
-/* Starts what is due under these settings. Returns the boot time at which something will be due next; -1 = nothing. */
-int64_t child_start_due(struct child_table *t, const struct settings *settings, int generation);
+/*
+ * Starts what is due under these settings; retiring are those of the generation before, NULL where nobody works under
+ * them any more. Returns the boot time at which something will be due next; -1 = nothing.
+ */
+int64_t child_start_due(struct child_table *t, const struct settings *settings,
+	const struct settings *retiring, int generation);
 /* What waits for its time, or is held, may start now (after a reload). */
 void child_forgive(struct child_table *t);
 

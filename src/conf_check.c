@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,18 +184,6 @@ static int check_status(struct check *c)
 	return 0;
 }
 
-static int check_user(struct check *c)
-{
-	const char *user = c->s->user;
-
-	if (c->no_queue || user[0] == '\0' || geteuid() != 0 || getpwnam(user) != NULL)
-		return 0;
-	return conf_places_err(c->places, -1, conf_key_find("", "user"), c->err,
-		"user = \"%s\" is unknown on this host; allowed: an existing user, or \"\" to stay "
-		"root",
-		user);
-}
-
 /* ---- environments ---------------------------------------------------------------------------- */
 
 void conf_environment_fini(struct set_environment *environment)
@@ -293,7 +280,5 @@ int conf_check(
 	if (check_orders(&c) != 0 || check_keeper(&c) != 0 || check_statuses(&c) != 0 ||
 		check_sources(&c) != 0 || check_engine(&c) != 0 || check_status(&c) != 0)
 		return -1;
-	if (check_environments(&c) != 0)
-		return -1;
-	return check_user(&c);
+	return check_environments(&c);
 }

@@ -19,7 +19,8 @@ enum {
 	CLIENTS_MAX = CONTROL_FDS_MAX - 1,
 	LINE_MAX_BYTES = 256,
 	REPLY_MAX_BYTES = 4 << 20,
-	CLIENT_MS = 5000
+	CLIENT_MS = 5000,
+	ACCEPT_RETRY_MS = 1000
 };
 
 struct client {
@@ -34,6 +35,7 @@ struct client {
 struct control {
 	int fd;
 	char *path;
+	int64_t accept_ms; /* no new client before: descriptors had run out */
 	struct client clients[CLIENTS_MAX];
 };
 
@@ -53,6 +55,7 @@ static bool somebody_listens(const struct sockaddr_un *address)
 static int listen_at(int fd, const char *path, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat st;
 
 	if (strlen(path) >= sizeof address.sun_path)
 		return err_set(err, ERR_SYSTEM, "socket",
@@ -61,6 +64,10 @@ static int listen_at(int fd, const char *path, struct err *err)
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	if (somebody_listens(&address))
 		return err_set(err, ERR_SYSTEM, "socket", "another daemon listens on %s", path);
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return err_set(err, ERR_SYSTEM, "socket",
+			"status.socket %s is there and no socket: remove it, or name another path",
+			path);
 	(void)unlink(path);
 	if (bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
 		chmod(path, 0660) != 0 || listen(fd, CLIENTS_MAX) != 0)
@@ -90,13 +97,23 @@ int control_open(struct control **out, const char *path, const char *user, struc
 	return 0;
 }
 
+/* A listener that cannot be served would be readable for ever. */
+static bool may_accept(const struct control *c)
+{
+	for (int i = 0; i < CLIENTS_MAX; i++)
+		if (c->clients[i].fd == -1)
+			return clock_boot_ms() >= c->accept_ms;
+	return false;
+}
+
 size_t control_poll_fds(const struct control *c, struct pollfd *fds)
 {
 	size_t count = 0;
 
 	if (c == NULL)
 		return 0;
-	fds[count++] = (struct pollfd){.fd = c->fd, .events = POLLIN};
+	if (may_accept(c))
+		fds[count++] = (struct pollfd){.fd = c->fd, .events = POLLIN};
 	for (int i = 0; i < CLIENTS_MAX; i++)
 		if (c->clients[i].fd != -1)
 			fds[count++] = (struct pollfd){.fd = c->clients[i].fd,
@@ -118,8 +135,11 @@ static void accept_clients(struct control *c)
 		if (client->fd != -1)
 			continue;
 		client->fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (client->fd == -1)
+		if (client->fd == -1) {
+			if (errno != EAGAIN && errno != EINTR)
+				c->accept_ms = clock_boot_ms() + ACCEPT_RETRY_MS;
 			return;
+		}
 		client->deadline_ms = clock_boot_ms() + CLIENT_MS;
 		client->line_len = 0;
 		client->sent = 0;

@@ -127,9 +127,11 @@ int64_t heartbeat_tend(struct heartbeat *h)
 	return h->due_ms;
 }
 
-bool heartbeat_redis_up(const struct heartbeat *h)
+enum sb_redis heartbeat_redis(const struct heartbeat *h)
 {
-	return h != NULL && h->up;
+	if (h == NULL)
+		return SB_REDIS_NONE;
+	return h->up ? SB_REDIS_UP : SB_REDIS_DOWN;
 }
 
 void heartbeat_remove(struct heartbeat *h)

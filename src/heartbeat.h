@@ -29,7 +29,7 @@ void heartbeat_free(struct heartbeat *h);
 
 /* Sends when due; returns when it will be due again (boot time). h may be NULL: INT64_MAX. */
 int64_t heartbeat_tend(struct heartbeat *h);
-bool heartbeat_redis_up(const struct heartbeat *h);
+enum sb_redis heartbeat_redis(const struct heartbeat *h);
 
 /* At a clean stop: our entries go. */
 void heartbeat_remove(struct heartbeat *h);

@@ -21,7 +21,8 @@ enum {
 	OUTAGE_MS = 500,
 	OUTAGE_MAX_MS = 15 * 1000,
 	LISTEN_PROOF_MS = 60 * 1000,
-	ORPHAN_MS = 75 * 1000 /* longer than a worker's: the keeper sees them out */
+	ORPHAN_MS = 75 * 1000, /* longer than a worker's: the keeper sees them out */
+	ORPHAN_SILENT_MS = 15 * 1000
 };
 
 /* One environment in the keeper's care. */
@@ -77,7 +78,9 @@ static void note_failure(struct keeper *k, struct ward *w, const struct err *why
 	w->view.reach = why->kind == ERR_CONFIG ? SB_NO_MIGRATION : SB_DOWN;
 	w->view.looked_ms = clock_boot_ms();
 	w->view.oldest_created[0] = '\0';
-	(void)snprintf(w->view.error, sizeof w->view.error, "%s", why->text);
+	_Static_assert(
+		sizeof w->view.error >= sizeof why->text, "the remedy stands at a text's end");
+	memcpy(w->view.error, why->text, sizeof why->text);
 	publish(k, w);
 }
 
@@ -383,10 +386,47 @@ static bool wake_sleepers(struct keeper *k)
 
 /* ---- life */
 
+/* Does anybody hold a claim here, or is anybody of the generation before left who might take one? */
+static bool is_held(const struct keeper *k, const struct ward *w)
+{
+	struct sb_slot_view v;
+
+	for (int i = 1; i < scoreboard_slots(k->board); i++) {
+		(void)scoreboard_look(k->board, i, &v);
+		if (v.environment == w->index || v.post == SB_DRAINING)
+			return true;
+	}
+	return has_obituary(k, w);
+}
+
+static bool somebody_works(const struct keeper *k)
+{
+	struct sb_slot_view v;
+
+	for (int i = 1; i < scoreboard_slots(k->board); i++) {
+		(void)scoreboard_look(k->board, i, &v);
+		if (v.state != SB_ENDING && clock_boot_ms() - v.alive_ms < ORPHAN_SILENT_MS)
+			return true;
+	}
+	return false;
+}
+
+/* The master is gone: its children are seen out, within a bound. */
+static void notice_lifeline(struct keeper *k)
+{
+	struct pollfd fd = {.fd = k->process->lifeline_fd, .events = POLLIN};
+
+	if (k->orphaned_ms == 0 && poll(&fd, 1, 0) == 1)
+		k->orphaned_ms = clock_boot_ms();
+	if (k->orphaned_ms == 0)
+		return;
+	if (!somebody_works(k) || clock_boot_ms() - k->orphaned_ms > ORPHAN_MS)
+		k->closing = true;
+}
+
 static int check(void *arg, struct err *err)
 {
 	struct keeper *k = arg;
-	struct pollfd fd = {.fd = k->process->lifeline_fd, .events = POLLIN};
 
 	scoreboard_alive(k->board, SB_KEEPER);
 	(void)scoreboard_woken(k->board, SB_KEEPER);
@@ -394,30 +434,63 @@ static int check(void *arg, struct err *err)
 		log_reopen();
 	if (signals_take(SIGTERM) || signals_take(SIGQUIT))
 		k->closing = true;
-	if (k->orphaned_ms == 0 && poll(&fd, 1, 0) == 1)
-		k->orphaned_ms = clock_boot_ms();
-	if (k->orphaned_ms != 0 && clock_boot_ms() - k->orphaned_ms > ORPHAN_MS)
-		k->closing = true;
+	notice_lifeline(k);
 	(void)err;
 	return 0;
 }
 
+static int open_ward(
+	struct keeper *k, const struct set_environment *environment, bool retiring, struct err *err)
+{
+	struct ward *w = &k->wards[k->ward_count];
+
+	w->settings = environment;
+	w->index = scoreboard_environment_index(k->board, environment->name, environment->database);
+	w->view.oldest_ready_ms = -1;
+	w->view.retiring = retiring;
+	for (size_t i = 0; i < k->ward_count; i++)
+		if (k->wards[i].index == w->index)
+			return 0; /* configured still */
+	if (queue_new(&w->queue, environment, &k->settings->queue, "indexocr-keeper", err) != 0)
+		return err_prefix(err, "environment %s: ", environment->name);
+	queue_watch(w->queue, check, k);
+	k->ward_count++;
+	return 0;
+}
+
+/* What is configured, and what workers of the generation before may still hold claims of. */
 static int open_wards(struct keeper *k, struct err *err)
 {
-	k->ward_count = k->settings->environment_count;
-	k->wards = mem_calloc(k->ward_count, sizeof *k->wards);
+	const struct settings *now = k->settings;
+	const struct settings *old = k->process->retiring;
+	const size_t most = now->environment_count + (old != NULL ? old->environment_count : 0);
+
+	k->wards = mem_calloc(most, sizeof *k->wards);
+	for (size_t i = 0; i < now->environment_count; i++)
+		if (open_ward(k, &now->environments[i], false, err) != 0)
+			return -1;
+	for (size_t i = 0; old != NULL && i < old->environment_count; i++)
+		if (open_ward(k, &old->environments[i], true, err) != 0)
+			return -1;
+	return 0;
+}
+
+/* A retiring environment is let go with its last claim. */
+static void let_go(struct keeper *k)
+{
 	for (size_t i = 0; i < k->ward_count; i++) {
 		struct ward *w = &k->wards[i];
 
-		w->settings = &k->settings->environments[i];
-		w->index = scoreboard_environment_index(k->board, w->settings->name);
-		w->view.oldest_ready_ms = -1;
-		if (queue_new(&w->queue, w->settings, &k->settings->queue, "indexocr-keeper",
-			    err) != 0)
-			return err_prefix(err, "environment %s: ", w->settings->name);
-		queue_watch(w->queue, check, k);
+		if (!w->view.retiring || is_held(k, w))
+			continue;
+		log_event(LEVEL_INFO, "keeper", NULL, "Environment %s is no longer served",
+			w->settings->name);
+		w->view = (struct sb_environment_view){.oldest_ready_ms = -1};
+		publish(k, w);
+		queue_free(w->queue);
+		k->wards[i] = k->wards[--k->ward_count];
+		return;
 	}
-	return 0;
 }
 
 static int open_keeper(struct keeper *k, const struct process *process, struct err *err)
@@ -430,7 +503,9 @@ static int open_keeper(struct keeper *k, const struct process *process, struct e
 	k->process = process;
 	k->settings = process->settings;
 	k->board = process->scoreboard;
-	log_open(&k->settings->log, "indexocrd", NULL);
+	if (log_open(&k->settings->log, "indexocrd", NULL, "", err) != 0)
+		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err->text},
+			"Going on without a log file");
 	srandom((unsigned)clock_real_ms());
 	signals_catch(caught, ignored, event.fd);
 	if (http_new(&k->http, err) != 0)
@@ -462,7 +537,8 @@ static void turn(struct keeper *k)
 		tend(k, &k->wards[i]);
 	}
 	(void)heartbeat_tend(k->heartbeat);
-	scoreboard_redis(k->board, heartbeat_redis_up(k->heartbeat));
+	scoreboard_redis(k->board, heartbeat_redis(k->heartbeat));
+	let_go(k);
 	owed = wake_sleepers(k);
 	for (size_t i = 0; i < k->ward_count; i++)
 		if (k->wards[i].listening)
@@ -476,6 +552,7 @@ static void last_turn(struct keeper *k)
 {
 	struct err err;
 
+	heartbeat_remove(k->heartbeat);
 	for (size_t i = 0; i < k->ward_count; i++) {
 		struct ward *w = &k->wards[i];
 
@@ -487,7 +564,6 @@ static void last_turn(struct keeper *k)
 				&(struct log_more){.ms = -1, .error = err.text},
 				"Claims in %s are left to the next daemon", w->settings->name);
 	}
-	heartbeat_remove(k->heartbeat);
 }
 
 static int keeper_main(const struct process *process)

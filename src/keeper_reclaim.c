@@ -16,6 +16,7 @@ struct stray {
 };
 
 struct stray_list {
+	const struct reclaim *reclaim;
 	struct stray *items; /* owned */
 	size_t count;
 };
@@ -138,15 +139,27 @@ static bool parse_token(const char *text, struct token *token)
 	return parse_number(&at, '\0', &token->number);
 }
 
-static void collect(void *arg, const char *id, const char *token)
+/* Is somebody at work under this token? A live spawn names its claim before it asks for it. */
+static bool is_worked_on(const struct reclaim *r, const struct token *token)
+{
+	struct sb_slot_view v;
+
+	(void)scoreboard_look(r->board, token->slot, &v);
+	return token->spawn > v.spawn || (token->spawn == v.spawn && v.claim == token->number);
+}
+
+static void collect(void *arg, const char *id, const char *text)
 {
 	struct stray_list *list = arg;
 	struct stray *stray = &list->items[list->count];
+	struct token token;
 
-	if (list->count == STRAYS_MAX)
+	if (list->count == STRAYS_MAX || !parse_token(text, &token) ||
+		token.slot >= scoreboard_slots(list->reclaim->board) ||
+		is_worked_on(list->reclaim, &token))
 		return;
 	(void)snprintf(stray->id, sizeof stray->id, "%s", id);
-	(void)snprintf(stray->token, sizeof stray->token, "%s", token);
+	(void)snprintf(stray->token, sizeof stray->token, "%s", text);
 	list->count++;
 }
 
@@ -171,7 +184,6 @@ static int give_back(const struct reclaim *r, const struct stray *stray, const s
 	return queue_release(r->queue, token->worker, &job, err);
 }
 
-/* A live spawn names its claim before it asks for it: one it does not name is nobody's. */
 static int settle_stray(
 	const struct reclaim *r, const struct stray *stray, int *count, struct err *err)
 {
@@ -181,12 +193,10 @@ static int settle_stray(
 	int lost = 0;
 	int rc;
 
-	if (!parse_token(stray->token, &token) || token.slot >= scoreboard_slots(r->board) ||
-		!scoreboard_look(r->board, token.slot, &v) || token.spawn > v.spawn)
+	if (!parse_token(stray->token, &token) || is_worked_on(r, &token))
 		return 0;
+	(void)scoreboard_look(r->board, token.slot, &v);
 	if (token.spawn == v.spawn && (v.post == SB_RUNNING || v.post == SB_DRAINING)) {
-		if (v.claim == token.number)
-			return 0;
 		rc = give_back(r, stray, &token, err);
 		*count += rc == 0;
 		return rc == -1 ? -1 : 0;
@@ -201,7 +211,8 @@ static int settle_stray(
 
 int reclaim_strays(const struct reclaim *r, int *count, struct err *err)
 {
-	struct stray_list list = {.items = mem_calloc(STRAYS_MAX, sizeof *list.items)};
+	struct stray_list list = {
+		.reclaim = r, .items = mem_calloc(STRAYS_MAX, sizeof *list.items)};
 	int rc = queue_claims(r->queue, scoreboard_daemon(r->board), collect, &list, err);
 
 	*count = 0;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ static struct {
 	enum log_stderr to_stderr;
 	char *path;
 	char *worker;
+	char user[64];
 	char environment[JOB_MAX_BYTES];
 	char job[JOB_MAX_BYTES];
 	char *secrets[SECRETS_MAX];
@@ -60,19 +62,33 @@ static const int level_priorities[] = {
 	[LEVEL_ERROR] = 3,
 };
 
-static void open_file(void)
+/* As root the file is given to those who will write it. */
+static void give_to_user(int fd)
+{
+	const struct passwd *pw =
+		geteuid() == 0 && sink.user[0] != '\0' ? getpwnam(sink.user) : NULL;
+
+	if (pw != NULL)
+		(void)!fchown(fd, pw->pw_uid, pw->pw_gid);
+}
+
+static int open_file(void)
 {
 	if (sink.fd != -1)
 		(void)close(sink.fd);
-	sink.fd =
-		sink.path != NULL
-			? open(sink.path,
-				  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW,
-				  0640)
-			: -1;
+	sink.fd = -1;
+	if (sink.path == NULL)
+		return 0;
+	sink.fd = open(
+		sink.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0640);
+	if (sink.fd == -1)
+		return -1;
+	give_to_user(sink.fd);
+	return 0;
 }
 
-void log_open(const struct set_log *settings, const char *name, const char *worker)
+int log_open(const struct set_log *settings, const char *name, const char *worker, const char *user,
+	struct err *err)
 {
 	free(sink.path);
 	free(sink.worker);
@@ -80,15 +96,20 @@ void log_open(const struct set_log *settings, const char *name, const char *work
 	if (settings->directory != NULL && settings->directory[0] != '\0')
 		sink.path = mem_printf("%s/%s.ndjson", settings->directory, name);
 	sink.worker = worker != NULL ? mem_strdup(worker) : NULL;
+	(void)snprintf(sink.user, sizeof sink.user, "%s", user);
 	sink.level = settings->level;
 	sink.to_stderr = settings->to_stderr;
 	log_job(NULL, NULL);
-	open_file();
+	return open_file() == 0 ? 0
+				: err_errno(err, ERR_SYSTEM, "cannot open log file %s", sink.path);
 }
 
 void log_reopen(void)
 {
-	open_file();
+	if (open_file() != 0)
+		log_event(LEVEL_ERROR, "master",
+			&(struct log_more){.ms = -1, .error = strerror(errno)},
+			"Cannot reopen log file %s", sink.path);
 }
 
 void log_secret(const char *secret)

@@ -9,19 +9,25 @@
  *
  * Ownership  one sink a process, inside log.c (the one mutable global beside the signal flags);
  *            strings are copied.
- * Errors     none: a log that cannot be written is no reason to fail.
+ * Errors     only log_open() tells: a log that cannot be written is no reason to fail.
  * Processes  any; after a fork the child calls log_open() anew with its own name.
  */
 #ifndef INDEXOCR_LOG_H
 #define INDEXOCR_LOG_H
 
+#include "err.h"
 #include "settings.h"
 
 #include <cjson/cJSON.h>
 #include <stdint.h>
 
-/* name: file name without ".ndjson". worker: the worker id in every line; NULL for master, keeper and programs. */
-void log_open(const struct set_log *settings, const char *name, const char *worker);
+/*
+ * name: file name without ".ndjson". worker: the worker id in every line; NULL for master, keeper and programs. user: whose the
+ * file shall be where root makes it, since children that are not root go on with it; "" = nobody else's. -1: the file cannot be
+ * opened (everything else works: stderr still has the lines).
+ */
+int log_open(const struct set_log *settings, const char *name, const char *worker, const char *user,
+	struct err *err);
 
 /* After logrotate moved the file. */
 void log_reopen(void);

@@ -3,14 +3,17 @@
 #include "keeper.h"
 #include "log.h"
 #include "master.h"
+#include "mem.h"
 #include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -161,6 +164,10 @@ static int print_settings(const struct settings *settings)
 /* A private daemon: one worker, nothing shared with the one that may be running. */
 static void make_private(struct settings *settings)
 {
+	if (getpwnam(settings->user) == NULL) { /* root's own reading needs no account to be made */
+		free(settings->user);
+		settings->user = mem_strdup("nobody");
+	}
 	settings->workers = 1;
 	settings->workers_limit = 1;
 	settings->log.level = settings->log.level > LEVEL_WARN ? settings->log.level : LEVEL_WARN;
@@ -177,13 +184,70 @@ static int open_one(struct one_document *one)
 	return -1;
 }
 
+/*
+ * Into the background: the parent waits for the child's word that nothing refused the start, and ends with the child's own status where
+ * something did.
+ */
+struct background {
+	int word_fd; /* -1 = in the foreground */
+};
+
+static void say_ready(void *arg)
+{
+	struct background *b = arg;
+	int null_fd;
+
+	if (b->word_fd == -1)
+		return;
+	(void)!write(b->word_fd, "", 1);
+	(void)close(b->word_fd);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd <= 2; fd++)
+		(void)dup2(null_fd, fd);
+	(void)close(null_fd);
+}
+
+static _Noreturn void wait_for_word(int fd, pid_t child)
+{
+	char word;
+	int status = 0;
+
+	if (read(fd, &word, 1) == 1)
+		_exit(EX_OK);
+	(void)waitpid(child, &status, 0);
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE);
+}
+
+static int go_background(struct background *b)
+{
+	int word[2];
+	pid_t child;
+
+	if (pipe2(word, O_CLOEXEC) != 0 || (child = fork()) == -1) {
+		(void)fprintf(
+			stderr, "indexocrd: cannot go into the background: %s\n", strerror(errno));
+		return -1;
+	}
+	if (child > 0) {
+		(void)close(word[1]);
+		wait_for_word(word[0], child);
+	}
+	(void)close(word[0]);
+	(void)setsid();
+	b->word_fd = word[1];
+	return 0;
+}
+
 static int start(struct options *o, struct settings *settings)
 {
+	struct background background = {.word_fd = -1};
 	const struct master_plan plan = {
 		.worker = &worker_role,
 		.keeper = &keeper_role,
 		.load = load,
 		.load_arg = o,
+		.ready = say_ready,
+		.ready_arg = &background,
 		.one = o->one.path != NULL ? &o->one : NULL,
 	};
 
@@ -193,16 +257,10 @@ static int start(struct options *o, struct settings *settings)
 	}
 	if (o->one.path != NULL)
 		make_private(settings);
-	/* Paths in the configuration are absolute or meant from where we were started: stay there unless in the background. */
-	if (o->background && daemon(0, 0) != 0) {
-		(void)fprintf(
-			stderr, "indexocrd: cannot go into the background: %s\n", strerror(errno));
+	if (o->background && go_background(&background) != 0) {
 		conf_free(settings);
 		return EX_OSERR;
 	}
-	log_open(&settings->log, "indexocrd", NULL);
-	for (size_t i = 0; i < settings->warnings.count; i++)
-		log_event(LEVEL_WARN, "master", NULL, "%s", settings->warnings.items[i]);
 	return master_run(settings, &plan);
 }
 

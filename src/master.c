@@ -15,10 +15,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -42,6 +44,9 @@ enum phase {
 struct master {
 	const struct master_plan *plan; /* borrowed */
 	struct settings *settings;      /* owned */
+	struct settings
+		*retiring; /* owned; of the generation before, NULL = nobody works under them */
+	bool reload_wanted;
 	struct scoreboard *scoreboard;
 	struct child_table *children;
 	struct control *control; /* NULL = none */
@@ -120,15 +125,25 @@ static void enter(struct master *m, enum phase phase, int64_t for_ms)
 
 static void drain(struct master *m, const char *why)
 {
-	if (m->phase != RUNNING) {
+	if (m->phase != RUNNING)
+		return;
+	log_event(LEVEL_INFO, "master", NULL, "%s: draining, waiting for %d workers", why,
+		workers_running(m));
+	enter(m, DRAINING, m->settings->supervise.drain_timeout_ms);
+}
+
+/* The first time; a second signal, or any for a single file that somebody waits for, interrupts. */
+static void stop_by_signal(struct master *m, const char *why, int status)
+{
+	if (m->plan->one != NULL)
+		m->exit_status = status;
+	if (m->phase != RUNNING || m->plan->one != NULL) {
 		log_event(LEVEL_INFO, "master", NULL, "%s again: interrupting %d workers", why,
 			workers_running(m));
 		enter(m, INTERRUPTING, KILL_AFTER_MS);
 		return;
 	}
-	log_event(LEVEL_INFO, "master", NULL, "%s: draining, waiting for %d workers", why,
-		workers_running(m));
-	enter(m, DRAINING, m->settings->supervise.drain_timeout_ms);
+	drain(m, why);
 }
 
 /* Moves a stop along; true when all is gone. */
@@ -162,7 +177,9 @@ static void child_ended(
 
 	(void)child_name(m, slot, name, sizeof name);
 	if (m->plan->one != NULL && slot == FIRST_WORKER) {
-		m->exit_status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : EX_SOFTWARE;
+		if (m->phase == RUNNING)
+			m->exit_status =
+				WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : EX_SOFTWARE;
 		enter(m, CLOSING, KILL_AFTER_MS);
 	}
 	if (d->reason[0] == '\0')
@@ -186,7 +203,8 @@ static int register_environments(
 	struct scoreboard *sb, const struct settings *settings, struct err *err)
 {
 	for (size_t i = 0; i < settings->environment_count; i++)
-		if (scoreboard_environment_index(sb, settings->environments[i].name) == -1)
+		if (scoreboard_environment_index(sb, settings->environments[i].name,
+			    settings->environments[i].database) == -1)
 			return err_set(err, ERR_CONFIG, "environments",
 				"more than %d different environments in this daemon's life: "
 				"restart it",
@@ -206,33 +224,74 @@ static void register_secrets(const struct settings *s)
 	log_secret(s->redis.url);
 }
 
-/* Every child of the old configuration finishes what it has and is replaced; the keeper last, when nobody needs the old one. */
+/*
+ * The keeper is replaced at once, and serves both generations; workers finish what they have under the old configuration.
+ * When the last of them is gone, so are the old settings.
+ */
 static void replace_old_children(struct master *m)
 {
-	bool old_workers = false;
+	bool old = false;
 
-	if (m->phase != RUNNING)
+	if (m->retiring == NULL)
 		return;
-	for (int i = FIRST_WORKER; i <= last_slot(m); i++) {
+	for (int i = 0; i <= last_slot(m); i++) {
 		if (!child_is_running(m->children, i) ||
 			child_generation(m->children, i) == m->generation)
 			continue;
-		old_workers = true;
+		old = true;
 		child_stop(m->children, i, CHILD_DRAIN);
 	}
-	if (!old_workers && child_is_running(m->children, SB_KEEPER) &&
-		child_generation(m->children, SB_KEEPER) != m->generation)
-		child_stop(m->children, SB_KEEPER, CHILD_DRAIN);
+	if (old)
+		return;
+	conf_free(m->retiring);
+	m->retiring = NULL;
 }
 
+static void log_warnings(const struct settings *settings)
+{
+	for (size_t i = 0; i < settings->warnings.count; i++)
+		log_event(LEVEL_WARN, "master", NULL, "%s", settings->warnings.items[i]);
+}
+
+/* What cannot change without a restart stays, and is named. */
+static void keep_fixed(struct settings *fresh, const struct settings *running)
+{
+	char *fixed = conf_diff(running, fresh);
+
+	if (fixed == NULL)
+		return;
+	log_event(
+		LEVEL_WARN, "master", NULL, "Changed, but only a restart takes it over: %s", fixed);
+	conf_keep(fresh, running);
+	free(fixed);
+}
+
+static void take_over(struct master *m, struct settings *fresh)
+{
+	struct err err;
+
+	keep_fixed(fresh, m->settings);
+	register_secrets(fresh);
+	m->retiring = m->settings;
+	m->settings = fresh;
+	m->workers = fresh->workers;
+	m->generation++;
+	m->reload_error[0] = '\0';
+	m->reload_wanted = false;
+	if (log_open(&fresh->log, "indexocrd", NULL, fresh->user, &err) != 0)
+		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text},
+			"Going on without a log file");
+	child_forgive(m->children);
+	log_event(LEVEL_INFO, "master", NULL, "Reloaded, generation %d", m->generation);
+	log_warnings(fresh);
+}
+
+/* Never more than two generations live: while one is retiring, a good file waits for it, and is read again then. */
 static int reload(struct master *m)
 {
 	struct err err;
 	struct settings *fresh = m->plan->load(m->plan->load_arg, &err);
 
-	if (fresh != NULL && fresh->workers_limit != m->settings->workers_limit)
-		log_event(LEVEL_WARN, "master", NULL, "workers_limit needs a restart, it stays %d",
-			m->settings->workers_limit);
 	if (fresh == NULL || register_environments(m->scoreboard, fresh, &err) != 0) {
 		conf_free(fresh);
 		(void)snprintf(m->reload_error, sizeof m->reload_error, "%s", err.text);
@@ -240,14 +299,15 @@ static int reload(struct master *m)
 			"Reload refused, going on with the configuration in force");
 		return -1;
 	}
-	register_secrets(fresh);
-	conf_free(m->settings);
-	m->settings = fresh;
-	m->workers = fresh->workers;
-	m->generation++;
-	m->reload_error[0] = '\0';
-	child_forgive(m->children);
-	log_event(LEVEL_INFO, "master", NULL, "Reloaded, generation %d", m->generation);
+	if (m->retiring == NULL) {
+		take_over(m, fresh);
+		return 0;
+	}
+	if (!m->reload_wanted)
+		log_event(LEVEL_INFO, "master", NULL,
+			"Reload waits until the workers of the last one have finished");
+	m->reload_wanted = true;
+	conf_free(fresh);
 	return 0;
 }
 
@@ -288,14 +348,16 @@ static cJSON *command(void *arg, const char *word, const char *argument)
 
 	if (strcmp(word, "status") == 0)
 		return status_json(m->scoreboard, m->settings, m->generation, m->reload_error);
-	if (strcmp(word, "reload") == 0)
-		return reload(m) == 0 ? answer(true, NULL) : answer(false, m->reload_error);
-	if (strcmp(word, "scale") == 0)
-		return scale_to(m, argument);
 	if (strcmp(word, "drain") == 0) {
 		drain(m, "indexocrctl drain");
 		return answer(true, NULL);
 	}
+	if (m->phase != RUNNING)
+		return answer(false, "the daemon is draining");
+	if (strcmp(word, "reload") == 0)
+		return reload(m) == 0 ? answer(true, NULL) : answer(false, m->reload_error);
+	if (strcmp(word, "scale") == 0)
+		return scale_to(m, argument);
 	return answer(false, "unknown command");
 }
 
@@ -312,9 +374,9 @@ static void take_signals(struct master *m)
 	if (signals_take(SIGCHLD))
 		child_reap(m->children, &m->settings->supervise, child_ended, m);
 	if (signals_take(SIGTERM))
-		drain(m, "SIGTERM");
+		stop_by_signal(m, "SIGTERM", 128 + SIGTERM);
 	if (signals_take(SIGINT))
-		drain(m, "SIGINT");
+		stop_by_signal(m, "SIGINT", 128 + SIGINT);
 	if (signals_take(SIGQUIT)) {
 		log_event(LEVEL_INFO, "master", NULL, "SIGQUIT: stopping now");
 		enter(m, INTERRUPTING, KILL_AFTER_MS);
@@ -360,7 +422,9 @@ static void run(struct master *m)
 		if (m->phase == RUNNING)
 			want_children(m);
 		replace_old_children(m);
-		due_ms = child_start_due(m->children, m->settings, m->generation);
+		if (m->phase == RUNNING && m->reload_wanted && m->retiring == NULL)
+			(void)reload(m);
+		due_ms = child_start_due(m->children, m->settings, m->retiring, m->generation);
 		sleep_until_something(m, due_ms);
 		take_signals(m);
 		control_serve(m->control, command, m);
@@ -399,11 +463,28 @@ static int take_lock(
 	return rc == 0 ? lockfile_write_pid(pid_file, err) : rc;
 }
 
+/* The keys stand in this memory too: no core file, nobody of the same user looks in. */
+static void seal_master(void)
+{
+	const struct rlimit none = {0, 0};
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+#ifndef SANITIZED /* the leak check traces its own process */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
 static int prepare(struct master *m, struct err *err)
 {
 	char daemon[SB_DAEMON_BYTES];
 	char previous[SB_DAEMON_BYTES] = "";
 
+	seal_master();
+	if (geteuid() == 0 && getpwnam(m->settings->user) == NULL)
+		return err_set(err, ERR_CONFIG, "user",
+			"there is no account \"%s\" for the workers, who do not run as root: make "
+			"it, or set user",
+			m->settings->user);
 	hash_random_hex(daemon, SB_DAEMON_BYTES - 1);
 	if (take_lock(m, daemon, previous, sizeof previous, err) != 0)
 		return -1;
@@ -436,6 +517,7 @@ static void clean_up(struct master *m)
 	fd_close(&m->wake_fd);
 	fd_close(&m->lock_fd);
 	conf_free(m->settings);
+	conf_free(m->retiring);
 }
 
 int master_run(struct settings *settings, const struct master_plan *plan)
@@ -455,13 +537,17 @@ int master_run(struct settings *settings, const struct master_plan *plan)
 	struct err err;
 
 	register_secrets(settings);
-	if (prepare(&m, &err) != 0) {
+	if (log_open(&settings->log, "indexocrd", NULL, settings->user, &err) != 0 ||
+		prepare(&m, &err) != 0) {
 		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text},
 			"Cannot start");
 		clean_up(&m);
 		return err.kind == ERR_CONFIG ? EX_CONFIG : EX_CANTCREAT;
 	}
 	signals_catch(caught, ignored, m.wake_fd);
+	if (plan->ready != NULL)
+		plan->ready(plan->ready_arg);
+	log_warnings(m.settings);
 	if (plan->one == NULL)
 		log_event(LEVEL_INFO, "master", NULL, "indexocrd %s started, daemon %s, %d workers",
 			PACKAGE_VERSION, scoreboard_daemon(m.scoreboard), m.workers);

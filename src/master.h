@@ -22,8 +22,11 @@ struct master_plan {
 	/* For a reload: the new settings, or NULL with the reason in err. */
 	struct settings *(*load)(void *arg, struct err *err);
 	void *load_arg;
-	const struct one_document
-		*one; /* NULL = the queue; else a private daemon for one file: no lock, no socket */
+	/* Called once, when nothing that could refuse the start is left; may be NULL. */
+	void (*ready)(void *arg);
+	void *ready_arg;
+	/* NULL = the queue; else a private daemon for one file: no lock, no socket. */
+	const struct one_document *one;
 };
 
 int master_run(struct settings *settings, const struct master_plan *plan);

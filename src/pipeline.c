@@ -91,6 +91,7 @@ static void note_known(void *arg, int page)
 
 static int recall(struct run *run, struct err *err)
 {
+	run->result->environment_at_fault = false;
 	if (prompt_load(settings(run)->engine.prompt_directory, run->job->source, &run->prompt,
 		    err) != 0)
 		return -1;
@@ -287,6 +288,7 @@ int pipeline_run(struct pipeline *p, const struct set_environment *environment,
 	};
 	int rc = -1;
 
+	result->environment_at_fault = true;
 	if (fetch(&run, err) == 0 && recall(&run, err) == 0 && render(&run, err) == 0 &&
 		read_pages(&run, err) == 0 && assemble(&run, err) == 0)
 		rc = 0;

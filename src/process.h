@@ -24,6 +24,8 @@ struct one_document {
 
 struct process {
 	const struct settings *settings;
+	const struct settings
+		*retiring; /* of the generation before, while it has work; NULL = none */
 	const struct one_document *one; /* NULL = the queue */
 	struct scoreboard *scoreboard;
 	int slot;

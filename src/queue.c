@@ -217,8 +217,8 @@ static bool is_result_type(const char *type)
 static int unmigrated(const struct queue *q, const char *what, struct err *err)
 {
 	return err_set(err, ERR_CONFIG, "unmigrated",
-		"table %s of environment %s lacks %s; run: indexocrctl migrate %s",
-		q->settings->table, q->environment->name, what, q->environment->name);
+		"run indexocrctl migrate %s: table %s of environment %s lacks %s",
+		q->environment->name, q->settings->table, q->environment->name, what);
 }
 
 /* Is it a table that we can work with, once it is migrated? */

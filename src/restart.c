@@ -12,11 +12,9 @@ static bool ended_well(const struct restart_end *end)
 	return WIFEXITED(end->wait_status) && WEXITSTATUS(end->wait_status) == 0;
 }
 
-/* SIGKILL from outside (a person, the kernel short of memory) and SIGTERM say nothing about the document. */
+/* SIGKILL (a person, the kernel short of memory, our own patience) and SIGTERM say nothing about the document. */
 static bool document_may_be_the_cause(const struct restart_end *end)
 {
-	if (end->killed_by_us)
-		return true;
 	if (WIFSIGNALED(end->wait_status))
 		return WTERMSIG(end->wait_status) != SIGKILL &&
 		       WTERMSIG(end->wait_status) != SIGTERM;
@@ -28,8 +26,9 @@ static void write_reason(const struct restart_end *end, char *reason)
 	const char *when = end->was_ready ? "" : ", before ready";
 	char name[16];
 
-	if (end->killed_by_us)
-		(void)snprintf(reason, RESTART_REASON_BYTES, "hung, killed");
+	if (end->told_to_end && WIFSIGNALED(end->wait_status) &&
+		WTERMSIG(end->wait_status) == SIGKILL)
+		(void)snprintf(reason, RESTART_REASON_BYTES, "SIGKILL, did not stop in time");
 	else if (WIFSIGNALED(end->wait_status))
 		(void)snprintf(reason, RESTART_REASON_BYTES, "%s%s",
 			signals_name(WTERMSIG(end->wait_status), name), when);

@@ -18,10 +18,9 @@
 enum { RESTART_HEALTHY_MS = 60 * 1000, RESTART_THROTTLED_AFTER = 3, RESTART_REASON_BYTES = 96 };
 
 struct restart_end {
-	int wait_status;   /* as waitpid() gave it */
-	bool told_to_end;  /* we had asked it to go */
-	bool killed_by_us; /* we had to: it hung */
-	bool was_ready;    /* its loop had turned at least once */
+	int wait_status;  /* as waitpid() gave it */
+	bool told_to_end; /* we had asked it to go */
+	bool was_ready;   /* its loop had turned at least once */
 	int64_t lived_ms;
 	int young_deaths; /* of this slot in a row, before this one */
 };

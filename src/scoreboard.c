@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "fdio.h"
+#include "hash.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -62,6 +63,7 @@ struct slot {
 
 struct environment {
 	char name[SB_NAME_BYTES];
+	char database[HASH_TEXT_BYTES]; /* what it is, not where: no secret stands here */
 	_Atomic uint32_t sequence;
 	struct sb_environment_view view;
 };
@@ -69,7 +71,7 @@ struct environment {
 struct header {
 	char daemon[SB_DAEMON_BYTES];
 	char previous[SB_DAEMON_BYTES];
-	_Atomic bool redis_up;
+	_Atomic int redis;
 	_Atomic bool draining;
 	_Atomic uint64_t retired[SB_COUNTERS];
 	_Atomic int environment_count;
@@ -427,18 +429,22 @@ void scoreboard_obituary_clear(struct scoreboard *sb, int slot, int i)
 
 /* ---- environments */
 
-int scoreboard_environment_index(struct scoreboard *sb, const char *name)
+int scoreboard_environment_index(struct scoreboard *sb, const char *name, const char *database)
 {
+	char hash[HASH_TEXT_BYTES];
 	const int count = atomic_load(&sb->header->environment_count);
 	struct environment *e;
 
+	hash_text(database, hash);
 	for (int i = 0; i < count; i++)
-		if (strcmp(sb->header->environments[i].name, name) == 0)
+		if (strcmp(sb->header->environments[i].name, name) == 0 &&
+			strcmp(sb->header->environments[i].database, hash) == 0)
 			return i;
 	if (count == SB_ENVIRONMENTS_MAX)
 		return -1;
 	e = &sb->header->environments[count];
 	set_text(e->name, sizeof e->name, name);
+	set_text(e->database, sizeof e->database, hash);
 	e->view = (struct sb_environment_view){.oldest_ready_ms = -1};
 	atomic_store(&sb->header->environment_count, count + 1);
 	return count;
@@ -470,14 +476,14 @@ void scoreboard_environment_get(
 		*out = (struct sb_environment_view){.oldest_ready_ms = -1};
 }
 
-void scoreboard_redis(struct scoreboard *sb, bool up)
+void scoreboard_redis(struct scoreboard *sb, enum sb_redis state)
 {
-	atomic_store(&sb->header->redis_up, up);
+	atomic_store(&sb->header->redis, (int)state);
 }
 
-bool scoreboard_redis_up(const struct scoreboard *sb)
+enum sb_redis scoreboard_redis_state(const struct scoreboard *sb)
 {
-	return atomic_load(&sb->header->redis_up);
+	return (enum sb_redis)atomic_load(&sb->header->redis);
 }
 
 void scoreboard_draining(struct scoreboard *sb, bool draining)
@@ -569,6 +575,13 @@ const char *sb_reach_name(enum sb_reach reach)
 	static const char *const names[] = {"unknown", "up", "down", "not migrated"};
 
 	return (size_t)reach < sizeof names / sizeof names[0] ? names[reach] : "unknown";
+}
+
+const char *sb_redis_name(enum sb_redis state)
+{
+	static const char *const names[] = {"not configured", "up", "down"};
+
+	return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "unknown";
 }
 
 const char *sb_counter_name(enum sb_counter counter)

@@ -30,7 +30,8 @@
 
 enum {
 	SB_TEXT_BYTES = 160,
-	SB_ENVIRONMENTS_MAX = 16,
+	SB_ERROR_BYTES = 512,
+	SB_ENVIRONMENTS_MAX = 64,
 	SB_OBITUARIES = 4, /* a slot */
 	SB_DAEMON_BYTES = 17,
 	SB_KEEPER = 0 /* the keeper's slot; workers follow from 1 */
@@ -104,15 +105,18 @@ struct sb_obituary {
 	char reason[SB_TEXT_BYTES];
 };
 
+enum sb_redis { SB_REDIS_NONE, SB_REDIS_UP, SB_REDIS_DOWN };
+
 enum sb_reach { SB_UNKNOWN, SB_UP, SB_DOWN, SB_NO_MIGRATION };
 
 struct sb_environment_view {
+	bool retiring; /* no longer configured; served until its last claim has ended */
 	enum sb_reach reach;
 	int64_t looked_ms; /* boot time of the last look; 0 = never */
 	int64_t ready, waiting, claimed, foreign, failed;
 	int64_t oldest_ready_ms; /* age at the last look; -1 = none */
 	char oldest_created[40];
-	char error[SB_TEXT_BYTES];
+	char error[SB_ERROR_BYTES];
 };
 
 /* slots: keeper + workers. limiter_bytes: a zeroed area for the limiter's shared home. Never fails halfway. (M) */
@@ -171,10 +175,11 @@ bool scoreboard_obituary_get(const struct scoreboard *sb, int slot, int i, struc
 void scoreboard_obituary_clear(struct scoreboard *sb, int slot, int i);
 
 /*
- * ---- environments. The index of a name never changes while the daemon lives, whatever a reload does to their order, so that old and new
- * children mean the same by it. Adds a name it does not know; -1 = SB_ENVIRONMENTS_MAX names are known already. (M before forking; any for lookup)
+ * ---- environments. An environment is a name and a database; its index never changes while the daemon
+ * lives, whatever a reload does, so that old and new children mean the same by it. Adds one it does not
+ * know; -1 = SB_ENVIRONMENTS_MAX are known already. (M before forking; any for lookup)
  */
-int scoreboard_environment_index(struct scoreboard *sb, const char *name);
+int scoreboard_environment_index(struct scoreboard *sb, const char *name, const char *database);
 const char *scoreboard_environment_name(
 	const struct scoreboard *sb, int environment); /* NULL past the last */
 /* What the keeper saw of it (K), and facts for status (M). */
@@ -182,8 +187,8 @@ void scoreboard_environment(
 	struct scoreboard *sb, int environment, const struct sb_environment_view *view);
 void scoreboard_environment_get(
 	const struct scoreboard *sb, int environment, struct sb_environment_view *out);
-void scoreboard_redis(struct scoreboard *sb, bool up);
-bool scoreboard_redis_up(const struct scoreboard *sb);
+void scoreboard_redis(struct scoreboard *sb, enum sb_redis state);
+enum sb_redis scoreboard_redis_state(const struct scoreboard *sb);
 void scoreboard_draining(struct scoreboard *sb, bool draining);
 bool scoreboard_is_draining(const struct scoreboard *sb);
 
@@ -195,6 +200,7 @@ void scoreboard_totals(const struct scoreboard *sb, uint64_t totals[SB_COUNTERS]
 const char *sb_post_name(enum sb_post post);
 const char *sb_state_name(enum sb_state state);
 const char *sb_reach_name(enum sb_reach reach);
+const char *sb_redis_name(enum sb_redis state);
 const char *sb_counter_name(enum sb_counter counter);
 
 #endif

@@ -78,17 +78,6 @@ bool signals_take(int number)
 	return true;
 }
 
-void signals_reset(void)
-{
-	sigset_t none;
-
-	for (int i = 1; i < SIGNALS; i++)
-		if (i != SIGKILL && i != SIGSTOP)
-			(void)signal(i, SIG_DFL);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 const char *signals_name(int number, char text[16])
 {
 	const char *name = sigabbrev_np(number);

@@ -25,9 +25,6 @@ void signals_catch(const int *caught, const int *ignored, int wake_fd);
 /* True once for each time (or burst) the signal came. */
 bool signals_take(int number);
 
-/* Before exec of a helper: all default, nothing blocked. Async-signal-safe. */
-void signals_reset(void);
-
 /* "SIGSEGV" for a person. */
 const char *signals_name(int number, char text[16]);
 

@@ -17,6 +17,8 @@ static cJSON *environment_json(const struct scoreboard *sb, int index, const cha
 	json_add_text(out, "database", sb_reach_name(v.reach));
 	if (v.error[0] != '\0')
 		json_add_text(out, "error", v.error);
+	if (v.retiring)
+		cJSON_AddBoolToObject(out, "retiring", true);
 	json_add_int(out, "ready", v.ready);
 	json_add_int(out, "waiting", v.waiting);
 	json_add_int(out, "claimed", v.claimed);
@@ -28,22 +30,28 @@ static cJSON *environment_json(const struct scoreboard *sb, int index, const cha
 	return out;
 }
 
-static cJSON *environments_json(const struct scoreboard *sb, const struct settings *settings)
+/* What is configured now, and what is on its way out while claims of it stand. */
+static cJSON *environments_json(struct scoreboard *sb, const struct settings *settings)
 {
 	cJSON *out = cJSON_CreateArray();
+	const char *name;
 
-	for (int i = 0;; i++) {
-		const char *name = scoreboard_environment_name(sb, i);
-		bool configured = false;
+	for (size_t e = 0; e < settings->environment_count; e++) {
+		const struct set_environment *set = &settings->environments[e];
 
-		if (name == NULL)
-			return out;
-		for (size_t e = 0; e < settings->environment_count; e++)
-			configured =
-				configured || strcmp(settings->environments[e].name, name) == 0;
-		if (configured)
+		cJSON_AddItemToArray(
+			out, environment_json(sb,
+				     scoreboard_environment_index(sb, set->name, set->database),
+				     set->name));
+	}
+	for (int i = 0; (name = scoreboard_environment_name(sb, i)) != NULL; i++) {
+		struct sb_environment_view v;
+
+		scoreboard_environment_get(sb, i, &v);
+		if (v.retiring)
 			cJSON_AddItemToArray(out, environment_json(sb, i, name));
 	}
+	return out;
 }
 
 static void add_counters(cJSON *out, const uint64_t counters[SB_COUNTERS])
@@ -88,7 +96,7 @@ static cJSON *process_json(const struct scoreboard *sb, const struct settings *s
 	return out;
 }
 
-cJSON *status_json(const struct scoreboard *sb, const struct settings *settings, int generation,
+cJSON *status_json(struct scoreboard *sb, const struct settings *settings, int generation,
 	const char *reload_error)
 {
 	cJSON *out = cJSON_CreateObject();
@@ -103,7 +111,7 @@ cJSON *status_json(const struct scoreboard *sb, const struct settings *settings,
 	json_add_int(out, "pid", getpid());
 	json_add_int(out, "generation", generation);
 	cJSON_AddBoolToObject(out, "draining", scoreboard_is_draining(sb));
-	cJSON_AddBoolToObject(out, "redisUp", scoreboard_redis_up(sb));
+	json_add_text(out, "redis", sb_redis_name(scoreboard_redis_state(sb)));
 	json_add_text(out, "reloadError", reload_error[0] != '\0' ? reload_error : NULL);
 	cJSON_AddItemToObject(out, "environments", environments_json(sb, settings));
 	for (int i = 0; i < scoreboard_slots(sb); i++) {

@@ -15,7 +15,7 @@
 
 #include <cjson/cJSON.h>
 
-cJSON *status_json(const struct scoreboard *scoreboard, const struct settings *settings,
-	int generation, const char *reload_error);
+cJSON *status_json(struct scoreboard *scoreboard, const struct settings *settings, int generation,
+	const char *reload_error);
 
 #endif

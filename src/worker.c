@@ -24,7 +24,8 @@ enum {
 	KEEPER_SILENT_MS = 15 * 1000,
 	OUTAGE_MS = 1000,
 	OUTAGE_MAX_MS = 30 * 1000,
-	WRITE_RETRY_MS = 1000
+	WRITE_RETRY_MS = 1000,
+	NAP_MS = 1000
 };
 
 /* One environment as this worker sees it. */
@@ -53,6 +54,7 @@ struct worker {
 	bool woken;        /* somebody said there is work */
 	bool draining;
 	bool interrupted;
+	bool said_outage; /* of the database, while this document is in work */
 	bool deciding; /* a statement that takes or ends a claim is under way: only its deadline ends it */
 	int64_t orphaned_ms; /* boot time; 0 = the master lives */
 };
@@ -114,6 +116,11 @@ static void nap(struct worker *w, int64_t ms)
 	(void)http_wait(w->http, NULL, 0, (int)ms, &err); /* a stop shows in the flags */
 }
 
+static double random_unit(void)
+{
+	return (double)random() / ((double)RAND_MAX + 1.0);
+}
+
 static int64_t jitter(int64_t ms)
 {
 	return ms - ms / 4 + random() % (ms / 2 + 1);
@@ -154,7 +161,8 @@ static int open_sources(struct worker *w, struct err *err)
 		struct source *s = &w->sources[i];
 
 		s->settings = &w->settings->environments[i];
-		s->index = scoreboard_environment_index(w->board, s->settings->name);
+		s->index = scoreboard_environment_index(
+			w->board, s->settings->name, s->settings->database);
 		if (queue_new(&s->queue, s->settings, &w->settings->queue, w->id, err) != 0)
 			return err_prefix(err, "environment %s: ", s->settings->name);
 		queue_watch(s->queue, check, w);
@@ -172,7 +180,9 @@ static int open_worker(struct worker *w, const struct process *process, struct e
 	w->board = process->scoreboard;
 	w->slot = process->slot;
 	(void)snprintf(w->id, sizeof w->id, "%s-%d", w->settings->worker_id, w->slot);
-	log_open(&w->settings->log, w->id, w->id);
+	if (log_open(&w->settings->log, w->id, w->id, "", err) != 0)
+		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err->text},
+			"Going on without a log file");
 	srandom((unsigned)clock_real_ms() ^ (unsigned)getpid() << 8);
 	signals_catch(caught, ignored, scoreboard_event_fd(w->board, w->slot));
 	w->pipeline.process = process;
@@ -196,21 +206,43 @@ static void close_worker(struct worker *w)
 
 /* ---- the document's pages, stored in the queue's database */
 
+/*
+ * What was paid for is kept while the database is away: the same statement is tried again until the claim is lost or
+ * we are told to stop. 0 = try again.
+ */
+static int outlast(struct worker *w, struct err *err)
+{
+	if (err->kind != ERR_TRANSIENT)
+		return -1;
+	if (!w->said_outage)
+		log_event(LEVEL_WARN, "worker", &(struct log_more){.ms = -1, .error = err->text},
+			"The database is away: keeping what has been read");
+	w->said_outage = true;
+	return http_wait(w->http, NULL, 0, (int)jitter(WRITE_RETRY_MS), err);
+}
+
 static int known_pages(void *arg, const struct job *job, const char *page_key,
 	void (*fn)(void *arg, int page), void *fn_arg, struct err *err)
 {
 	struct worker *w = arg;
+	int rc;
 
-	return queue_checkpoints(w->current->queue, job, page_key, fn, fn_arg, err);
+	do
+		rc = queue_checkpoints(w->current->queue, job, page_key, fn, fn_arg, err);
+	while (rc == -1 && outlast(w, err) == 0);
+	return rc;
 }
 
 static int save_pages(void *arg, const struct job *job, const char *page_key,
 	const char *pages_json, struct err *err)
 {
 	struct worker *w = arg;
+	int rc;
 
-	return queue_checkpoint(w->current->queue, w->id, job, page_key, pages_json, err) == 0 ? 0
-											       : -1;
+	do
+		rc = queue_checkpoint(w->current->queue, w->id, job, page_key, pages_json, err);
+	while (rc == -1 && outlast(w, err) == 0);
+	return rc == 0 ? 0 : -1;
 }
 
 /* ---- settling */
@@ -257,11 +289,33 @@ static int write_result(struct worker *w, const struct pipeline_result *result, 
 	return rc;
 }
 
-static void settle_failure(struct worker *w, const struct err *why)
+/* Nobody's attempt: what is at fault is left alone for a while, the environment or everything. */
+static void pause_after(
+	struct worker *w, const struct err *why, bool environment_at_fault, int64_t delay_ms)
 {
-	const struct retry_decision d = retry_document(why, w->job.attempt, w->job.max_attempts,
-		&w->settings->queue, (double)random() / ((double)RAND_MAX + 1.0));
+	const int64_t until_ms = clock_boot_ms() + delay_ms;
+
+	if (why->kind == ERR_CONFIG && environment_at_fault)
+		w->current->closed_ms = until_ms;
+	else
+		w->paused_ms = until_ms;
+}
+
+static void log_failure(const struct err *why)
+{
+	if (why->kind == ERR_STOPPED)
+		log_event(LEVEL_INFO, "worker", NULL, "Interrupted, giving the claim back");
+	else
+		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = why->text},
+			"Job processing failed");
+}
+
+static void settle_failure(struct worker *w, const struct err *why, bool environment_at_fault)
+{
+	const struct retry_decision d = retry_document(
+		why, w->job.attempt, w->job.max_attempts, &w->settings->queue, random_unit());
 	struct queue *q = w->current->queue;
+	enum sb_counter outcome = SB_DOCUMENTS_RELEASED;
 	struct err err;
 	int rc;
 
@@ -269,25 +323,22 @@ static void settle_failure(struct worker *w, const struct err *why)
 		log_lost(w, "the work on it");
 		return;
 	}
+	log_failure(why);
 	w->deciding = true;
 	scoreboard_state(w->board, w->slot, SB_WRITING);
 	if (d.action == RETRY_RELEASE) {
-		w->paused_ms = clock_boot_ms() + d.delay_ms;
+		pause_after(w, why, environment_at_fault, d.delay_ms);
 		rc = queue_release(q, w->id, &w->job, &err);
-		count(w, SB_DOCUMENTS_RELEASED);
 	} else {
+		outcome = d.action == RETRY_AGAIN ? SB_DOCUMENTS_RETRIED : SB_DOCUMENTS_FAILED;
 		rc = queue_fail(q, w->id, &w->job, d.action == RETRY_AGAIN ? d.delay_ms : -1,
 			why->text, &err);
-		count(w, d.action == RETRY_AGAIN ? SB_DOCUMENTS_RETRIED : SB_DOCUMENTS_FAILED);
 	}
-	if (why->kind == ERR_STOPPED)
-		log_event(LEVEL_INFO, "worker", NULL, "Interrupted, the claim is given back");
-	else
-		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = why->text},
-			"Job processing failed");
-	if (rc == 1)
+	if (rc == 0)
+		count(w, outcome);
+	else if (rc == 1)
 		log_lost(w, "its failure");
-	else if (rc == -1)
+	else
 		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err.text},
 			"The failure could not be written; the keeper gives the claim back");
 }
@@ -299,12 +350,13 @@ static void process_job(struct worker *w)
 	struct err err;
 	int rc;
 
+	w->said_outage = false;
 	log_event(LEVEL_INFO, "worker", NULL, "Processing job");
 	if (open_engine(w, &err) != 0 ||
 		pipeline_run(&w->pipeline, w->current->settings, &w->job, &store, &result, &err) !=
 			0 ||
 		(rc = write_result(w, &result, &err)) == -1) {
-		settle_failure(w, &err);
+		settle_failure(w, &err, result.environment_at_fault);
 	} else if (rc == 1) {
 		log_lost(w, "the result");
 	} else {
@@ -317,11 +369,11 @@ static void process_job(struct worker *w)
 
 /* ---- claiming */
 
-/* An environment that cannot be asked is left alone for a while; the others are not slowed by it. */
+/* An environment that cannot be asked is left alone for a while, longer each time. */
 static void close_source(struct source *s, const struct err *why)
 {
-	const int64_t pause = retry_backoff_ms(++s->failures, OUTAGE_MS, OUTAGE_MAX_MS,
-		(double)random() / ((double)RAND_MAX + 1.0));
+	const int64_t pause =
+		retry_backoff_ms(++s->failures, OUTAGE_MS, OUTAGE_MAX_MS, random_unit());
 
 	s->closed_ms = clock_boot_ms() + pause;
 	if (s->failures == 1 && why->kind != ERR_STOPPED)
@@ -395,25 +447,25 @@ static bool keeper_is_silent(const struct worker *w)
 	return clock_boot_ms() - v.alive_ms > KEEPER_SILENT_MS;
 }
 
-/*
- * The keeper polls for the whole host and wakes us; only where it is silent do we look ourselves.
- */
+/* Nothing is claimed before the pause is over; then work is looked for at once. */
+static void sit_out_pause(struct worker *w)
+{
+	scoreboard_state(w->board, w->slot, SB_PAUSED);
+	while (w->paused_ms > clock_boot_ms() && !w->draining && !w->interrupted)
+		nap(w, clock_left_ms(w->paused_ms) < NAP_MS ? clock_left_ms(w->paused_ms) : NAP_MS);
+}
+
+/* The keeper polls for the whole host and wakes us; only where it is silent do we look ourselves. */
 static void sleep_until_woken(struct worker *w)
 {
 	const int64_t until = clock_boot_ms() + jitter(w->settings->queue.poll_interval_ms);
 
-	scoreboard_state(w->board, w->slot, w->paused_ms > clock_boot_ms() ? SB_PAUSED : SB_IDLE);
+	scoreboard_state(w->board, w->slot, SB_IDLE);
 	for (size_t i = 0; i < w->source_count; i++)
 		queue_idle(w->sources[i].queue);
-	while (!w->draining && !w->interrupted) {
-		if (w->paused_ms > clock_boot_ms())
-			nap(w, clock_left_ms(w->paused_ms) < 1000 ? clock_left_ms(w->paused_ms)
-								  : 1000);
-		else if (w->woken || (clock_boot_ms() >= until && keeper_is_silent(w)))
-			break;
-		else
-			nap(w, 1000);
-	}
+	while (!w->draining && !w->interrupted && !w->woken &&
+		(clock_boot_ms() < until || !keeper_is_silent(w)))
+		nap(w, NAP_MS);
 }
 
 /* `indexocrctl read`: one local file, the same way. */
@@ -444,7 +496,9 @@ static int worker_main(const struct process *process)
 		status = read_one(&w, process->one);
 	} else {
 		while (!w.draining && !w.interrupted)
-			if (!work_once(&w))
+			if (w.paused_ms > clock_boot_ms())
+				sit_out_pause(&w);
+			else if (!work_once(&w))
 				sleep_until_woken(&w);
 	}
 	scoreboard_state(w.board, w.slot, SB_ENDING);

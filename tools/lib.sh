@@ -41,12 +41,18 @@ install_packages() {
     [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "this is not Debian: install the equivalents of ${missing[*]}"
     say "Installing ${#missing[@]} Debian packages: ${missing[*]}"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2
-    # A package's server must not start by itself: the demo and the tests run their own.
-    printf '#!/bin/sh\nexit 101\n' | as_root sh -c '[ -e /usr/sbin/policy-rc.d ] || { cat >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d && touch /usr/sbin/policy-rc.d.indexocr; }'
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2 ||
-        { unlock_services; die "apt could not install the packages"; }
-    unlock_services
+    (
+        trap unlock_services EXIT
+        trap 'exit 130' INT TERM
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2
+        lock_services
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2
+    ) || die "apt could not install the packages"
+}
+
+# A package's server must not start by itself: the demo and the tests run their own.
+lock_services() {
+    printf '#!/bin/sh\nexit 101\n' | as_root sh -c '[ -e /usr/sbin/policy-rc.d ] || { touch /usr/sbin/policy-rc.d.indexocr && cat >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d; }'
 }
 
 unlock_services() {
@@ -57,6 +63,7 @@ unlock_services() {
 build() {
     local dir=$1
     shift
+    [ ! -e "$top/config.status" ] || die "this tree is configured in place: run \"make distclean\" first, and build in a directory of its own"
     mkdir -p "$dir"
     if [ ! -x "$top/configure" ] || [ "$top/configure.ac" -nt "$top/configure" ] || [ "$top/Makefile.am" -nt "$top/Makefile.in" ]; then
         say "Making configure"
@@ -82,11 +89,15 @@ plain_user() {
     fi
 }
 
-# as_plain COMMAND...: as that account.
-as_plain() {
+# exec_plain COMMAND...: becomes that command as that account; with "&" behind it, $! is the command's own pid.
+exec_plain() {
     if [ "$(id -u)" = 0 ]; then
-        setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups --inh-caps=-all -- "$@"
+        exec setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups --inh-caps=-all -- "$@"
     else
-        "$@"
+        exec "$@"
     fi
+}
+
+as_plain() {
+    (exec_plain "$@")
 }

@@ -139,6 +139,7 @@ int main(int argc, char **argv)
 	};
 	static const struct set_log quiet = {.level = LEVEL_WARN, .to_stderr = LOG_STDERR_TEXT};
 	struct ctl ctl = {.conf_path = SYSCONFDIR "/indexocr.conf"};
+	struct err err;
 	int option, status;
 
 	while ((option = getopt_long(argc, argv, "+c:Vh", options, NULL)) != -1) {
@@ -160,7 +161,7 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return EX_USAGE;
 	}
-	log_open(&quiet, "indexocrctl", NULL);
+	(void)log_open(&quiet, "indexocrctl", NULL, "", &err);
 	argc -= optind;
 	argv += optind;
 	argc = take_json(&ctl, argc, argv);

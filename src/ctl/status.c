@@ -158,7 +158,7 @@ static void print_status(const cJSON *status)
 		text_or(status, "version", "?"), text_or(status, "daemon", "?"),
 		(long long)json_int(status, "pid", 0), (long long)json_int(status, "generation", 0),
 		json_bool(status, "draining", false) ? ", draining" : "",
-		json_bool(status, "redisUp", false) ? "up" : "not in use");
+		text_or(status, "redis", "?"));
 	(void)printf("documents: %lld done, %lld failed, %lld retried; pages: %lld done; claims "
 		     "lost %lld, reclaimed %lld\n\n",
 		(long long)json_int(status, "totals.documents_done", 0),

@@ -24,6 +24,7 @@ struct place {
 static int open_place(void **state)
 {
 	struct place *p = mem_calloc(1, sizeof *p);
+	struct err err;
 	struct set_log settings = {.level = LEVEL_INFO, .to_stderr = LOG_STDERR_NONE};
 
 	(void)snprintf(p->directory, sizeof p->directory, "/tmp/t_log.XXXXXX");
@@ -31,9 +32,8 @@ static int open_place(void **state)
 		return -1;
 	(void)snprintf(p->path, sizeof p->path, "%s/w-1.ndjson", p->directory);
 	settings.directory = p->directory;
-	log_open(&settings, "w-1", "w-1");
 	*state = p;
-	return 0;
+	return log_open(&settings, "w-1", "w-1", "", &err);
 }
 
 static int remove_place(void **state)

@@ -90,28 +90,35 @@ static void a_clean_end_is_no_death(void **state)
 	assert_string_equal(d.reason, "");
 }
 
+static void one_that_did_not_stop_in_time_is_no_crash(void **state)
+{
+	const struct restart_end end = {
+		.wait_status = SIGKILL, .told_to_end = true, .was_ready = true};
+
+	(void)state;
+	assert_false(restart_decide(&end, &policy).crashed);
+	assert_string_equal(restart_decide(&end, &policy).reason, "SIGKILL, did not stop in time");
+}
+
 static void whose_fault_it_was(void **state)
 {
 	static const struct {
 		int wait_status;
-		bool killed_by_us;
 		bool crashed;
 	} cells[] = {
-		{SIGSEGV, false, true},
-		{SIGABRT, false, true},
-		{SIGBUS, false, true},
-		{SIGKILL, false, false}, /* a person, or the kernel short of memory */
-		{SIGTERM, false, false},
-		{SIGKILL, true, true}, /* it hung: the document may be the cause */
-		{EX_SOFTWARE << 8, false, true},
-		{EX_CONFIG << 8, false, false},
-		{0, false, false},
+		{SIGSEGV, true},
+		{SIGABRT, true},
+		{SIGBUS, true},
+		{SIGKILL, false}, /* a person, or the kernel short of memory */
+		{SIGTERM, false},
+		{EX_SOFTWARE << 8, true},
+		{EX_CONFIG << 8, false},
+		{0, false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++) {
-		const struct restart_end end = {
-			.wait_status = cells[i].wait_status, .killed_by_us = cells[i].killed_by_us};
+		const struct restart_end end = {.wait_status = cells[i].wait_status};
 
 		assert_int_equal(restart_decide(&end, &policy).crashed, cells[i].crashed);
 	}
@@ -127,6 +134,7 @@ int main(void)
 		cmocka_unit_test(a_death_before_ready_says_so),
 		cmocka_unit_test(a_configuration_fault_is_held_until_a_reload),
 		cmocka_unit_test(a_clean_end_is_no_death),
+		cmocka_unit_test(one_that_did_not_stop_in_time_is_no_crash),
 		cmocka_unit_test(whose_fault_it_was),
 	};
 

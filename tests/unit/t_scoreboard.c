@@ -167,16 +167,18 @@ static void an_environment_keeps_its_index(void **state)
 	struct scoreboard *sb = *state;
 	char name[16];
 
-	assert_int_equal(scoreboard_environment_index(sb, "prod"), 0);
-	assert_int_equal(scoreboard_environment_index(sb, "dev"), 1);
-	assert_int_equal(scoreboard_environment_index(sb, "prod"), 0);
+	assert_int_equal(scoreboard_environment_index(sb, "prod", "db"), 0);
+	assert_int_equal(scoreboard_environment_index(sb, "dev", "db"), 1);
+	assert_int_equal(scoreboard_environment_index(sb, "prod", "db"), 0);
 	assert_string_equal(scoreboard_environment_name(sb, 1), "dev");
 	assert_null(scoreboard_environment_name(sb, 2));
-	for (int i = 2; i < SB_ENVIRONMENTS_MAX; i++) {
+	/* Another database under the same name is another environment: its claims are not those of the first. */
+	assert_int_equal(scoreboard_environment_index(sb, "prod", "another db"), 2);
+	for (int i = 3; i < SB_ENVIRONMENTS_MAX; i++) {
 		(void)snprintf(name, sizeof name, "e%d", i);
-		assert_int_equal(scoreboard_environment_index(sb, name), i);
+		assert_int_equal(scoreboard_environment_index(sb, name, "db"), i);
 	}
-	assert_int_equal(scoreboard_environment_index(sb, "one too many"), -1);
+	assert_int_equal(scoreboard_environment_index(sb, "one too many", "db"), -1);
 }
 
 int main(void)
