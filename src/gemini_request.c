@@ -162,9 +162,13 @@ static int64_t fixed_tokens(const char *resolution)
 /* Up to 2.5 an image costs by its area, from 3 on by the resolution asked for. */
 static bool counts_tiles(const char *model)
 {
-	int generation = 0;
+	static const char family[] = "gemini-";
+	const char *number = model + sizeof family - 1;
+	char *end;
 
-	return sscanf(model, "gemini-%d", &generation) == 1 && generation < 3;
+	if (strncmp(model, family, sizeof family - 1) != 0)
+		return false;
+	return strtol(number, &end, 10) < 3 && end != number;
 }
 
 int64_t gemini_estimate(const struct set_gemini *settings, const struct engine_prompt *prompt,
