@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "heartbeat.h"
 #include "http.h"
+#include "keeper_lease.h"
 #include "keeper_reclaim.h"
 #include "log.h"
 #include "mem.h"
@@ -103,67 +104,6 @@ static void became_ready(struct keeper *k, struct ward *w)
 	k->wake_owed = true;
 	w->view.oldest_created[0] = '\0';
 	publish(k, w);
-}
-
-/* ---- leases */
-
-struct lease_owner {
-	int slot;
-	int64_t claim;
-};
-
-struct lease_list {
-	struct keeper *k;
-	struct queue_lease *leases;
-	struct lease_owner *owners;
-	struct sb_slot_view *views; /* what the leases' texts stand in */
-	size_t count;
-};
-
-static void lease_lost(void *arg, size_t index)
-{
-	struct lease_list *list = arg;
-
-	scoreboard_claim_lost(list->k->board, list->owners[index].slot, list->owners[index].claim);
-}
-
-/* Exactly the claims of slots whose event loop was alive within half a lease. */
-static void collect_leases(struct keeper *k, const struct ward *w, struct lease_list *list)
-{
-	const int slots = scoreboard_slots(k->board);
-	const int64_t alive_after = clock_boot_ms() - k->settings->queue.lease_ms / 2;
-
-	list->leases = mem_calloc((size_t)slots, sizeof *list->leases);
-	list->owners = mem_calloc((size_t)slots, sizeof *list->owners);
-	list->views = mem_calloc((size_t)slots, sizeof *list->views);
-	for (int i = 1; i < slots; i++) {
-		struct sb_slot_view *v = &list->views[list->count];
-
-		if (!scoreboard_look(k->board, i, v) || v->claim == 0 ||
-			v->environment != w->index || v->document[0] == '\0' ||
-			v->alive_ms < alive_after)
-			continue;
-		list->leases[list->count] = (struct queue_lease){v->document, v->token};
-		list->owners[list->count++] = (struct lease_owner){i, v->claim};
-	}
-}
-
-static int renew(struct keeper *k, struct ward *w, struct err *err)
-{
-	struct lease_list list = {.k = k};
-	const int64_t sent_ms = clock_boot_ms();
-	int rc = 0;
-
-	collect_leases(k, w, &list);
-	if (list.count > 0)
-		rc = queue_renew(w->queue, list.leases, list.count, lease_lost, &list, err);
-	for (size_t i = 0; rc == 0 && i < list.count; i++)
-		scoreboard_claim_valid(k->board, list.owners[i].slot, list.owners[i].claim,
-			sent_ms + k->settings->queue.lease_ms);
-	free(list.leases);
-	free(list.owners);
-	free(list.views);
-	return rc;
 }
 
 /* ---- reclaim */
@@ -311,7 +251,8 @@ static int tend_due(struct keeper *k, struct ward *w, struct err *err)
 		return -1;
 	if (!w->previous_settled && settle_previous(k, w, err) != 0)
 		return -1;
-	if (due(&w->renew_ms, q->lease_ms / 3) && renew(k, w, err) != 0)
+	if (due(&w->renew_ms, q->lease_ms / 3) &&
+		lease_renew(k->board, w->queue, w->index, q->lease_ms, err) != 0)
 		return -1;
 	if (due(&w->sweep_ms, q->lease_ms / 3) && sweep(k, w, err) != 0)
 		return -1;

@@ -366,7 +366,8 @@ static int command_until(struct redis *r, const struct command *c, int64_t deadl
 	if (exchange(r, c, deadline_ms, &reply, err) != 0)
 		return -1;
 	if (reply == NULL)
-		return err_set(err, ERR_BUG, "reply", "an exchange with Redis ended without a reply");
+		return err_set(
+			err, ERR_BUG, "reply", "an exchange with Redis ended without a reply");
 	if (reply->type == REDIS_REPLY_ERROR)
 		rc = server_error(r, reply, err);
 	if (rc == 0 && out != NULL)
