@@ -182,6 +182,8 @@ static void child_ended(
 				WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : EX_SOFTWARE;
 		enter(m, CLOSING, KILL_AFTER_MS);
 	}
+	if (m->plan->one != NULL && WIFEXITED(wait_status))
+		return; /* it has said why itself */
 	if (d->reason[0] == '\0')
 		log_event(LEVEL_DEBUG, "master", NULL, "%s (pid %ld) has ended", name, (long)pid);
 	else if (d->hold)
