@@ -45,6 +45,12 @@ void db_close(struct db *db)
 	db->conn = NULL;
 }
 
+void db_set_timeouts(struct db *db, int64_t connect_timeout_ms, int64_t statement_timeout_ms)
+{
+	db->connect_timeout_ms = connect_timeout_ms;
+	db->statement_timeout_ms = statement_timeout_ms;
+}
+
 void db_free(struct db *db)
 {
 	if (db == NULL)

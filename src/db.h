@@ -36,6 +36,8 @@ struct db_result;
 struct db *db_new(const char *conninfo, const char *application_name, int64_t connect_timeout_ms,
 	int64_t statement_timeout_ms);
 void db_free(struct db *db);
+/* Other limits from the next connect and statement on: short ones to probe a server that was silent. */
+void db_set_timeouts(struct db *db, int64_t connect_timeout_ms, int64_t statement_timeout_ms);
 void db_close(struct db *db);
 bool db_is_open(const struct db *db);
 /* -1 while closed. */

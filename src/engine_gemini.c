@@ -34,6 +34,7 @@ struct engine {
 	char *key_header;                /* secret */
 	char *timeout_header;
 	struct engine_call *calls; /* in flight */
+	double answer_tokens; /* an answer's, thoughts included, as learned; counted where limits.tpm_counts is "total" */
 	double ratio; /* tokens of the input that were, over those that were expected */
 };
 
@@ -58,6 +59,7 @@ static int open_gemini(struct engine **out, const struct engine_context *context
 	e->settings = context->settings;
 	e->http = context->http;
 	e->ratio = 1.0;
+	e->answer_tokens = settings->max_output_tokens;
 	e->url = gemini_url(settings, ":generateContent");
 	e->key_header = mem_printf("x-goog-api-key: %s", settings->api_key);
 	e->timeout_header = timeout_header(&context->settings->engine);
@@ -68,8 +70,10 @@ static int open_gemini(struct engine **out, const struct engine_context *context
 static int64_t estimate(
 	const struct engine *e, const struct engine_prompt *prompt, const struct page *page)
 {
-	return (int64_t)((double)gemini_estimate(&e->settings->gemini, prompt, page) * e->ratio) +
-	       1;
+	const double input = (double)gemini_estimate(&e->settings->gemini, prompt, page) * e->ratio;
+	const bool total = e->settings->limits.tpm_counts == TPM_TOTAL;
+
+	return (int64_t)(input + (total ? e->answer_tokens : 0)) + 1;
 }
 
 static int capacity(const struct engine *e)
@@ -133,13 +137,16 @@ static size_t poll_fds(const struct engine *e, struct pollfd *fds, size_t max)
 	return 0;
 }
 
-static void learn(struct engine *e, const struct engine_call *call, int64_t input_tokens)
+static void learn(
+	struct engine *e, const struct engine_call *call, const struct engine_tokens *tokens)
 {
 	double seen;
 
-	if (input_tokens <= 0)
+	if (tokens->input <= 0)
 		return;
-	seen = (double)input_tokens / (double)call->estimate;
+	seen = (double)(tokens->output + tokens->thinking);
+	e->answer_tokens += (seen - e->answer_tokens) * RATIO_WEIGHT;
+	seen = (double)tokens->input / (double)call->estimate;
 	seen = seen < RATIO_MIN ? RATIO_MIN : seen > RATIO_MAX ? RATIO_MAX : seen;
 	e->ratio += (seen - e->ratio) * RATIO_WEIGHT;
 }
@@ -166,7 +173,7 @@ static bool finished(struct engine *e, struct engine_answer *answer, void **owne
 		return false;
 	call = http_owner(x);
 	read_answer(call, answer);
-	learn(e, call, answer->tokens.input);
+	learn(e, call, &answer->tokens);
 	*owner = call->owner;
 	unlink_call(e, call);
 	free_call(call);

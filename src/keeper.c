@@ -1,6 +1,7 @@
 #include "keeper.h"
 
 #include "clock.h"
+#include "db.h"
 #include "heartbeat.h"
 #include "http.h"
 #include "keeper_lease.h"
@@ -20,6 +21,9 @@ enum {
 	TICK_MS = 1000,
 	OWED_MS = 50, /* a wake-up is owed and somebody is just looking: look again soon */
 	OUTAGE_MS = 500,
+	PROBE_CONNECT_MS =
+		1000, /* of an environment that failed: the others are not to wait long for it */
+	PROBE_STATEMENT_MS = 2000,
 	OUTAGE_MAX_MS = 15 * 1000,
 	LISTEN_PROOF_MS = 60 * 1000,
 	ORPHAN_MS = 75 * 1000, /* longer than a worker's: the keeper sees them out */
@@ -70,6 +74,7 @@ static void publish(struct keeper *k, struct ward *w)
 
 static void note_failure(struct keeper *k, struct ward *w, const struct err *why)
 {
+	db_set_timeouts(queue_db(w->queue), PROBE_CONNECT_MS, PROBE_STATEMENT_MS);
 	if (w->failures++ == 0)
 		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = why->text},
 			"Environment %s is not usable", w->settings->name);
@@ -87,15 +92,17 @@ static void note_failure(struct keeper *k, struct ward *w, const struct err *why
 
 static void note_success(struct keeper *k, struct ward *w)
 {
+	const struct set_queue *q = &k->settings->queue;
+
 	if (w->failures > 0)
 		log_event(LEVEL_INFO, "keeper", NULL, "Environment %s is usable again",
 			w->settings->name);
+	db_set_timeouts(queue_db(w->queue), q->connect_timeout_ms, q->statement_timeout_ms);
 	w->failures = 0;
 	if (w->contact_ms == 0)
 		w->contact_ms = clock_boot_ms();
 	w->view.reach = SB_UP;
 	w->view.error[0] = '\0';
-	(void)k;
 }
 
 /* Rows became ready: somebody shall look, and the bound below which nothing stood no longer holds. */
@@ -475,8 +482,13 @@ static void turn(struct keeper *k)
 
 	for (size_t i = 0; i < k->ward_count; i++) {
 		take_notifications(k, &k->wards[i]);
-		tend(k, &k->wards[i]);
+		if (k->wards[i].failures == 0)
+			tend(k, &k->wards[i]);
 	}
+	for (size_t i = 0; i < k->ward_count;
+		i++) /* those who answer never wait for those who do not */
+		if (k->wards[i].failures > 0)
+			tend(k, &k->wards[i]);
 	(void)heartbeat_tend(k->heartbeat);
 	scoreboard_redis(k->board, heartbeat_redis(k->heartbeat));
 	let_go(k);

@@ -93,7 +93,8 @@ static int place(struct reader *r, struct reading *g, struct page *page, struct 
 	int rc;
 
 	if (page->error.kind != ERR_NONE)
-		rc = give_up(r, page->number, &page->error, false, NULL, err);
+		rc = give_up(r, page->number, &page->error, page->error.kind == ERR_TRANSIENT, NULL,
+			err);
 	else if (page->blank)
 		rc = deliver(r, page->number, result_blank_page(page), err);
 	else {
@@ -209,10 +210,8 @@ static int send_pages(struct reader *r, struct err *err)
 
 /* ---- from the engine */
 
-static int try_again(struct reader *r, struct reading *g, const struct retry_decision *d)
+static int try_again(struct reading *g, const struct retry_decision *d)
 {
-	if (d->pause_all && r->plan->limiter != NULL)
-		limiter_pause(r->plan->limiter, d->delay_ms);
 	g->state = WAITING;
 	g->waiting_since_ms = clock_boot_ms();
 	g->not_before_ms = g->waiting_since_ms + d->delay_ms;
@@ -227,8 +226,10 @@ static int handle_failure(struct reader *r, struct reading *g, const struct engi
 	int rc;
 
 	g->tries += d.counts;
+	if (d.pause_all && r->plan->limiter != NULL) /* whoever learns it first tells the fleet */
+		limiter_pause(r->plan->limiter, d.delay_ms);
 	if (d.action == RETRY_AGAIN && !failed(r))
-		return try_again(r, g, &d);
+		return try_again(g, &d);
 	if (d.action == RETRY_RELEASE || d.action == RETRY_DROP) {
 		*err = *why;
 		return err_prefix(err, "page %d: ", g->page.number);

@@ -310,6 +310,18 @@ static void log_failure(const struct err *why)
 			"Job processing failed");
 }
 
+/* As persistent as a result: a document that failed for good shall not be read and paid for again. */
+static int write_failure(struct worker *w, const struct err *why, int64_t delay_ms, struct err *err)
+{
+	int rc;
+
+	while ((rc = queue_fail(w->current->queue, w->id, &w->job, delay_ms, why->text, err)) ==
+			-1 &&
+		err->kind == ERR_TRANSIENT && !w->interrupted)
+		nap(w, jitter(WRITE_RETRY_MS));
+	return rc;
+}
+
 static void settle_failure(struct worker *w, const struct err *why, bool environment_at_fault)
 {
 	const struct retry_decision d = retry_document(
@@ -331,8 +343,7 @@ static void settle_failure(struct worker *w, const struct err *why, bool environ
 		rc = queue_release(q, w->id, &w->job, &err);
 	} else {
 		outcome = d.action == RETRY_AGAIN ? SB_DOCUMENTS_RETRIED : SB_DOCUMENTS_FAILED;
-		rc = queue_fail(q, w->id, &w->job, d.action == RETRY_AGAIN ? d.delay_ms : -1,
-			why->text, &err);
+		rc = write_failure(w, why, d.action == RETRY_AGAIN ? d.delay_ms : -1, &err);
 	}
 	if (rc == 0)
 		count(w, outcome);
@@ -408,6 +419,23 @@ static int claim(struct worker *w, struct source *s, struct err *err)
 	return rc;
 }
 
+static bool keeper_is_silent(const struct worker *w)
+{
+	struct sb_slot_view v;
+
+	(void)scoreboard_look(w->board, SB_KEEPER, &v);
+	return clock_boot_ms() - v.alive_ms > KEEPER_SILENT_MS;
+}
+
+/* The keeper probes what is down, for everybody: a hundred workers shall not wait for it one after the other. */
+static bool is_down(const struct worker *w, const struct source *s)
+{
+	struct sb_environment_view v;
+
+	scoreboard_environment_get(w->board, s->index, &v);
+	return v.reach == SB_DOWN && !keeper_is_silent(w);
+}
+
 /* True = a document was taken, and settled one way or the other. */
 static bool work_once(struct worker *w)
 {
@@ -419,7 +447,7 @@ static bool work_once(struct worker *w)
 		struct source *s = &w->sources[i];
 		int rc;
 
-		if (s->closed_ms > clock_boot_ms())
+		if (s->closed_ms > clock_boot_ms() || is_down(w, s))
 			continue;
 		rc = claim(w, s, &err);
 		if (rc == -1)
@@ -438,14 +466,6 @@ static bool work_once(struct worker *w)
 }
 
 /* ---- sleeping */
-
-static bool keeper_is_silent(const struct worker *w)
-{
-	struct sb_slot_view v;
-
-	(void)scoreboard_look(w->board, SB_KEEPER, &v);
-	return clock_boot_ms() - v.alive_ms > KEEPER_SILENT_MS;
-}
 
 /* Nothing is claimed before the pause is over; then work is looked for at once. */
 static void sit_out_pause(struct worker *w)

@@ -1,6 +1,7 @@
 """Faults around the daemon: nobody's attempt is spent, nobody spins, everything comes back by itself."""
 
 import signal
+import socket
 import subprocess
 
 import offices
@@ -141,3 +142,34 @@ def test_a_single_file_that_somebody_waits_for_is_interrupted_by_one_signal(prog
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     process.stderr.close()
+
+
+def test_a_database_that_swallows_everything_does_not_hold_up_the_others(new_office, new_daemon, gemini, tmp_path):
+    office, double = new_office(), gemini()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        hole = {"database": f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none", "storage": f"directory:{office.directory}"}
+        daemon = new_daemon({"prod": office.settings(), "staging": hole}, sections=sections(double), workers=2).start()
+        servers.wait_for(lambda: [e["name"] for e in daemon.status()["environments"] if e["database"] == "down"] == ["staging"], "staging to be shown as down")
+        before = office.db.one("SELECT clock_timestamp()")
+        ids = [pages_document(office, tmp_path / "doc.pdf", f"{n}.pdf", 1, n) for n in range(4)]
+        servers.wait_for(lambda: all(office.db.row(i, "status_id") == DONE for i in ids), "prod's documents")
+        print("done after", office.db.one("SELECT max(ocr_completed_at) FROM extraction_queue") - before)
+        assert daemon.drain() == 0
+
+
+def test_a_long_delay_told_to_one_pauses_the_fleet(new_office, new_daemon, gemini, redis, tmp_path):
+    office, double = new_office(), gemini()
+    double.fail("429", times=-1, retry_delay="400s")
+    ids = [pages_document(office, tmp_path / "doc.pdf", f"{n}.pdf", 1, n) for n in range(3)]
+    settings = {**sections(double), "redis": {"url": f"redis://127.0.0.1:{redis.port}"}}
+    daemon = new_daemon({"prod": office.settings()}, sections=settings, workers=1).start()
+    servers.wait_for(lambda: "gemini:limit:pause" in servers.run(["redis-cli", "-p", redis.port, "KEYS", "*"]).stdout, "the pause in Redis")
+    servers.wait_for(lambda: office.count(READY) == 3, "the claim to be given back")
+    other = new_daemon({"prod": office.settings()}, sections=settings, workers=1, worker_id="other").start()
+    servers.wait_for(lambda: other.processes("reading") or other.processes("paused"), "the other host to have a document")
+    assert len(calls(double)) == 1, "one call, and nobody of the fleet makes a second"
+    assert [office.db.row(i, "ocr_attempts") for i in ids].count(0) >= 2
+    other.process.send_signal(signal.SIGQUIT)
+    assert other.wait() == 0 and daemon.drain() == 0
