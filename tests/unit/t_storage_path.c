@@ -6,6 +6,7 @@
 #include "storage.h"
 #include "storage_fault.h"
 #include "storage_path.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -326,7 +327,7 @@ static void answers_mean_what_their_bodies_say(void **state)
 		struct err err;
 
 		assert_int_equal(
-			storage_fault(c->status, c->body, strlen(c->body), NULL, &err), -1);
+			storage_fault(c->status, c->body, strlen(c->body), NULL, NULL, &err), -1);
 		if (err.kind != c->kind || strcmp(err.code, c->code) != 0)
 			fail_msg("%ld %s: %s %s", c->status, c->body, err_kind_name(err.kind),
 				err.code);
@@ -344,8 +345,31 @@ static void retry_after_is_taken_and_bounded(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
-		storage_fault(503, "", 0, cases[i].header, &err);
+		storage_fault(503, "", 0, cases[i].header, NULL, &err);
 		assert_int_equal(err.retry_after_ms, cases[i].ms);
+	}
+}
+
+/* With each padding the cut falls on another byte of a character, or of the key. */
+static void a_servers_message_is_cut_between_characters_and_without_the_key(void **state)
+{
+	static const char padding[] = "....";
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		char body[600] = "";
+		struct err err;
+
+		(void)snprintf(body, sizeof body, "{\"message\":\"%.*s", i, padding);
+		while (strlen(body) < 155)
+			(void)snprintf(body + strlen(body), sizeof body - strlen(body), "€");
+		(void)snprintf(
+			body + strlen(body), sizeof body - strlen(body), "geheim€€€€€€€€\"}");
+		storage_fault(503, body, strlen(body), NULL, "geheim", &err);
+		assert_null(strstr(err.text, "geh"));
+		assert_null(strchr(err.text, '?'));
+		assert_true(utf8_valid(err.text, strlen(err.text)));
+		assert_true(strlen(err.text) > 150);
 	}
 }
 
@@ -687,6 +711,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_encoded_segment_by_segment),
 		cmocka_unit_test(answers_mean_what_their_bodies_say),
 		cmocka_unit_test(retry_after_is_taken_and_bounded),
+		cmocka_unit_test(a_servers_message_is_cut_between_characters_and_without_the_key),
 		cmocka_unit_test(documents_come_from_memory_or_disk_alike),
 		cmocka_unit_test(the_hash_is_that_of_the_whole_file),
 		cmocka_unit_test(what_is_no_document_is_refused_by_name),
