@@ -147,16 +147,6 @@ static enum err_kind kind_of(const char *sqlstate)
 	return has_class(sqlstate, too_large) ? ERR_DOCUMENT : ERR_BUG;
 }
 
-/* Hides every occurrence of a secret: a server or a misread URL may echo it. */
-static void scrub(char *text, const char *secret)
-{
-	const size_t len = secret != NULL ? strlen(secret) : 0;
-	char *found = len > 0 ? strstr(text, secret) : NULL;
-
-	for (; found != NULL; found = strstr(found + len, secret))
-		memset(found, '*', len);
-}
-
 /* libpq gives no SQLSTATE for a refused connection, but its verbose text has it:
  * "FATAL:  28P01: password ...". */
 static const char *sqlstate_in(const char *text, char sqlstate[SQLSTATE_BYTES])
@@ -181,7 +171,7 @@ static int connect_failed(PGconn *conn, struct err *err)
 	const char *server_said;
 	const char *what;
 
-	scrub(text, PQpass(conn));
+	err_scrub(text, PQpass(conn));
 	server_said = sqlstate_in(text, sqlstate);
 	what = strstr(text, "failed: ");
 	what = server_said != NULL ? server_said : what != NULL ? what + 8 : "no connection";
@@ -204,7 +194,7 @@ static int statement_failed(struct db *db, const PGresult *result, struct err *e
 		return err_set(err, ERR_TRANSIENT, "broken",
 			"the connection to the database was lost during a statement");
 	text = mem_strdup(message);
-	scrub(text, PQpass(db->conn));
+	err_scrub(text, PQpass(db->conn));
 	err_set(err, kind_of(sqlstate), sqlstate, "the database answered %s: %s", sqlstate, text);
 	free(text);
 	return -1;

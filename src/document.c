@@ -36,13 +36,26 @@ void document_intake_fini(struct document_intake *in)
 	in->hash = NULL;
 }
 
+/* A document that finds no room does so for itself: smaller ones may still find some, and later this
+ * one may. The error of the host is only that no file can be made at all. */
+static int write_failed(const struct document_intake *in, int cause, struct err *err)
+{
+	if (cause == ENOSPC || cause == EDQUOT || cause == EFBIG)
+		return err_set(err, ERR_TRANSIENT, "tmpdir-full",
+			"no room for the document in %s: %s; make room there or raise the limit",
+			in->settings->tmpdir, strerror(cause));
+	return err_prefix(err, "temporary file in %s: ", in->settings->tmpdir);
+}
+
 static int move_to_disk(struct document_intake *in, struct err *err)
 {
 	int fd = fd_unnamed(in->settings->tmpdir, false, err);
 
 	if (fd == -1)
 		return -1;
+	errno = 0;
 	if (fd_copy(in->fd, fd, in->bytes, err) != 0) {
+		(void)write_failed(in, errno, err);
 		fd_close(&fd);
 		return -1;
 	}
@@ -93,7 +106,7 @@ int document_intake_add(struct document_intake *in, const void *data, size_t len
 		move_to_disk(in, err) != 0)
 		return -1;
 	if (fd_write_all(in->fd, data, len, err) != 0)
-		return err_prefix(err, "temporary file in %s: ", in->settings->tmpdir);
+		return write_failed(in, errno, err);
 	hash_add(in->hash, data, len);
 	in->bytes += (int64_t)len;
 	return 0;

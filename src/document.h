@@ -6,7 +6,7 @@
  * Ownership  document_intake_begin() takes the caller's storage; document_intake_fini() frees what
  *            is left, also after document_intake_end(), which hands the file to the caller's
  *            document.
- * Errors     ERR_DOCUMENT "empty", "too-large", "not-a-pdf"; ERR_SYSTEM.
+ * Errors     ERR_DOCUMENT "empty", "too-large", "not-a-pdf"; ERR_TRANSIENT "tmpdir-full"; ERR_SYSTEM.
  * Processes  worker, ctl.
  */
 #ifndef INDEXOCR_DOCUMENT_H

@@ -151,14 +151,15 @@ static void learn(
 	e->ratio += (seen - e->ratio) * RATIO_WEIGHT;
 }
 
-static void read_answer(const struct engine_call *call, struct engine_answer *answer)
+static void read_answer(
+	const struct engine *e, const struct engine_call *call, struct engine_answer *answer)
 {
 	const struct http_exchange *x = call->exchange;
 
 	*answer = (struct engine_answer){0};
 	if (http_result(x, &answer->error) == 0)
 		gemini_answer(http_status(x), http_header(x, "Retry-After"), buf_text(http_body(x)),
-			http_body(x)->len, call->table, answer);
+			http_body(x)->len, e->settings->gemini.api_key, call->table, answer);
 	else if (answer->error.kind == ERR_DOCUMENT) /* the document is not to blame */
 		answer->error.kind = ERR_TRUNCATED;
 	answer->ms = http_elapsed_ms(x);
@@ -172,7 +173,7 @@ static bool finished(struct engine *e, struct engine_answer *answer, void **owne
 	if (x == NULL)
 		return false;
 	call = http_owner(x);
-	read_answer(call, answer);
+	read_answer(e, call, answer);
 	learn(e, call, &answer->tokens);
 	*owner = call->owner;
 	unlink_call(e, call);
@@ -208,7 +209,8 @@ static int probe(struct engine *e, struct err *err)
 	free(url);
 	if (rc == 0 && http_status(x) != 200)
 		rc = gemini_fault(http_status(x), http_header(x, "Retry-After"),
-			buf_text(http_body(x)), http_body(x)->len, err);
+			buf_text(http_body(x)), http_body(x)->len, e->settings->gemini.api_key,
+			err);
 	if (x != NULL)
 		http_free(x);
 	return rc;

@@ -4,7 +4,8 @@
  * A function that can fail returns -1 and fills the caller's struct err. The kind says what is to
  * be done about it (retry.c decides), the code names the fault for programs ("encrypted",
  * "timeout"), the text says it to a person. Each caller that knows more puts its context in front
- * with err_prefix(). Texts never hold secrets or document text; they are cut, never overflowed.
+ * with err_prefix(). Texts never hold secrets or document text; they are cut, never overflowed, and
+ * valid UTF-8 whatever they are made of: a '?' stands for each invalid byte.
  *
  * Ownership  plain value, no resources; the caller's storage.
  * Processes  any.
@@ -51,6 +52,10 @@ int err_errno(struct err *err, enum err_kind kind, const char *fmt, ...)
 
 /* Puts context in front of the text ("page 3: ..."); returns -1. */
 int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Overwrites every occurrence of the secret with '*': for what a server said, before any of it is cut
+ * or becomes an error's text. NULL and "" are no secret. */
+void err_scrub(char *text, const char *secret);
 
 /* "config", "quota", ...: for logs and metrics. */
 const char *err_kind_name(enum err_kind kind);

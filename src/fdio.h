@@ -1,7 +1,7 @@
 /*
  * fdio - small things done with descriptors
  *
- * Errors     -1 and *err of kind ERR_SYSTEM.
+ * Errors     -1 and *err of kind ERR_SYSTEM; where a call of the system failed, errno is kept.
  * Processes  any.
  */
 #ifndef INDEXOCR_FDIO_H

@@ -41,7 +41,8 @@ int64_t gemini_estimate(const struct set_gemini *settings, const struct engine_p
  * frees it.
  */
 struct gemini_reply {
-	struct buf text; /* all parts that are no thoughts */
+	const char *secret; /* borrowed; NULL = none */
+	struct buf text;    /* all parts that are no thoughts */
 	bool any_chunk;
 	bool any_candidate;
 	char finish_reason[40];
@@ -52,7 +53,8 @@ struct gemini_reply {
 	struct err error; /* an error object in the stream; kind ERR_NONE = none */
 };
 
-void gemini_reply_init(struct gemini_reply *reply);
+/* secret: the key that was sent, or NULL, which nothing of the reply repeats. */
+void gemini_reply_init(struct gemini_reply *reply, const char *secret);
 void gemini_reply_fini(struct gemini_reply *reply);
 /* One GenerateContentResponse, an error object, or an array of either. -1: no JSON, or too long. */
 int gemini_reply_add(struct gemini_reply *reply, const char *json, size_t len);
@@ -61,12 +63,12 @@ void gemini_reply_end(const struct gemini_reply *reply, bool table, struct engin
 
 /* A whole unary answer: the three above, or the fault that status and body are. retry_after: the
  * header, or NULL. */
-void gemini_answer(long status, const char *retry_after, const char *body, size_t len, bool table,
-	struct engine_answer *answer);
+void gemini_answer(long status, const char *retry_after, const char *body, size_t len,
+	const char *secret, bool table, struct engine_answer *answer);
 
 /* What a status other than 200, or an error object under any status, means. Always -1. */
-int gemini_fault(
-	long status, const char *retry_after, const char *body, size_t len, struct err *err);
+int gemini_fault(long status, const char *retry_after, const char *body, size_t len,
+	const char *secret, struct err *err);
 
 /* A duration as in RetryInfo ("34.2s") or in a message ("10h17m5.72s", "500ms"), rounded up and
  * bounded by a day; -1 = none. */

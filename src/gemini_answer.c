@@ -14,9 +14,9 @@ static const char no_text[] = "NO_TEXT"; /* what the prompts ask for where a pag
 
 /* ---- chunks ------------------------------------------------------------------------------------ */
 
-void gemini_reply_init(struct gemini_reply *reply)
+void gemini_reply_init(struct gemini_reply *reply, const char *secret)
 {
-	*reply = (struct gemini_reply){0};
+	*reply = (struct gemini_reply){.secret = secret};
 	buf_init(&reply->text, TEXT_MAX_BYTES);
 }
 
@@ -92,8 +92,9 @@ int gemini_reply_add(struct gemini_reply *reply, const char *json, size_t len)
 	const cJSON *one;
 	int rc = 0;
 
+	json_scrub(tree, reply->secret);
 	if (json_get(cJSON_IsArray(tree) ? cJSON_GetArrayItem(tree, 0) : tree, "error") != NULL)
-		gemini_fault(200, NULL, json, len, &reply->error);
+		gemini_fault(200, NULL, json, len, reply->secret, &reply->error);
 	else if (cJSON_IsObject(tree))
 		rc = add_chunk(reply, tree);
 	else if (cJSON_IsArray(tree))
@@ -279,15 +280,15 @@ void gemini_reply_end(const struct gemini_reply *reply, bool table, struct engin
 		answer->body = table ? table_body(text, &answer->error) : plain_body(text);
 }
 
-void gemini_answer(long status, const char *retry_after, const char *body, size_t len, bool table,
-	struct engine_answer *answer)
+void gemini_answer(long status, const char *retry_after, const char *body, size_t len,
+	const char *secret, bool table, struct engine_answer *answer)
 {
 	struct gemini_reply reply;
 
 	*answer = (struct engine_answer){.http_status = status};
-	gemini_reply_init(&reply);
+	gemini_reply_init(&reply, secret);
 	if (status != 200)
-		gemini_fault(status, retry_after, body, len, &answer->error);
+		gemini_fault(status, retry_after, body, len, secret, &answer->error);
 	else if (gemini_reply_add(&reply, body, len) != 0 && reply.any_chunk)
 		err_set(&answer->error, ERR_TRUNCATED, "too-long",
 			"an answer of more than %d bytes", TEXT_MAX_BYTES);

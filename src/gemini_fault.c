@@ -113,12 +113,14 @@ static const struct meaning meanings[] = {
 	{400, IN_MESSAGE, "supported for this model", ERR_CONFIG, "field"},
 	{400, IN_MESSAGE, NULL, ERR_REQUEST, "bad-request"},
 	{401, IN_MESSAGE, NULL, ERR_CONFIG, "key-refused"},
+	{402, IN_MESSAGE, NULL, ERR_CONFIG, "billing"},
 	{403, IN_MESSAGE, NULL, ERR_CONFIG, "key-refused"},
 	{404, IN_MESSAGE, NULL, ERR_CONFIG, "no-model"},
-	{408, IN_MESSAGE, NULL, ERR_TRANSIENT, "http-408"},
+	{405, IN_MESSAGE, NULL, ERR_CONFIG, "address"},
+	{407, IN_MESSAGE, NULL, ERR_CONFIG, "proxy"},
+	{410, IN_MESSAGE, NULL, ERR_CONFIG, "no-model"},
 	{413, IN_MESSAGE, NULL, ERR_REQUEST, "too-large"},
-	{425, IN_MESSAGE, NULL, ERR_TRANSIENT, "http-425"},
-	{499, IN_MESSAGE, NULL, ERR_TRANSIENT, "http-499"},
+	{451, IN_MESSAGE, NULL, ERR_CONFIG, "precondition"},
 };
 
 /* What a person can do about it. */
@@ -127,6 +129,9 @@ static const char *const advice[][2] = {
 	{"no-model", "check gemini.model and gemini.base_url"},
 	{"no-quota", "this project has no quota for this model"},
 	{"field", "this model does not take one of the gemini settings"},
+	{"billing", "see to the project's billing"},
+	{"address", "check gemini.base_url"},
+	{"proxy", "a proxy on the way wants a login"},
 	{"redirect", "redirects are not followed; check gemini.base_url"},
 };
 
@@ -206,7 +211,7 @@ static struct meaning meaning_of(long status, const cJSON *error, const char *me
 	if (status >= 300 && status < 400)
 		return (struct meaning){.kind = ERR_CONFIG, .code = "redirect"};
 	return (struct meaning){
-		.kind = status >= 400 && status < 500 ? ERR_REQUEST : ERR_TRANSIENT};
+		.kind = ERR_TRANSIENT}; /* a page is to blame for 400 and 413 only */
 }
 
 /* ---- putting it in words ----------------------------------------------------------------------- */
@@ -219,7 +224,7 @@ static const char *advice_for(const char *code)
 	return NULL;
 }
 
-/* Should a message repeat a key, it goes no further. */
+/* Should a message repeat a key that is not ours, it goes no further either. */
 static void mask_keys(char *text)
 {
 	static const char *const prefixes[] = {"AIza", "AQ."};
@@ -253,14 +258,15 @@ static void describe(long status, const cJSON *error, const char *message, const
 		hint != NULL ? "; " : "", hint != NULL ? hint : "");
 }
 
-int gemini_fault(
-	long status, const char *retry_after, const char *body, size_t len, struct err *err)
+int gemini_fault(long status, const char *retry_after, const char *body, size_t len,
+	const char *secret, struct err *err)
 {
 	cJSON *tree = json_parse(body, len);
 	const cJSON *error = error_object(tree);
 	const char *message = json_text(error, "message");
 	struct meaning m;
 
+	json_scrub(tree, secret);
 	if (message == NULL)
 		message = "";
 	if (status == 200)

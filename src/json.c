@@ -1,5 +1,6 @@
 #include "json.h"
 
+#include "err.h"
 #include "mem.h"
 #include "utf8.h"
 
@@ -156,6 +157,16 @@ static void *must(void *made)
 	if (made == NULL)
 		abort();
 	return made;
+}
+
+/* No deeper than cJSON parses: CJSON_NESTING_LIMIT. */
+void json_scrub(cJSON *tree, const char *secret)
+{
+	cJSON *child;
+
+	if (cJSON_IsString(tree))
+		err_scrub(tree->valuestring, secret);
+	cJSON_ArrayForEach(child, tree) json_scrub(child, secret);
 }
 
 char *json_print(const cJSON *tree)

@@ -28,6 +28,9 @@ int64_t json_int(const cJSON *object, const char *path,
 double json_double(const cJSON *object, const char *path, double otherwise);
 bool json_bool(const cJSON *object, const char *path, bool otherwise);
 
+/* Overwrites every occurrence of the secret in the texts of the tree, keys excepted, with '*'. */
+void json_scrub(cJSON *tree, const char *secret);
+
 /* Compact text; free() it. Never NULL. */
 char *json_print(const cJSON *tree);
 

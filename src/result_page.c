@@ -15,7 +15,9 @@ enum {
 	COLUMNS = 6,
 	REMARKS = COLUMNS - 1,
 	/* Of a checked text, NFC makes three times as much at the most, escaping twice. */
-	MADE_BYTES_MAX = 8 * RESULT_PAGE_BYTES_MAX
+	MADE_BYTES_MAX = 8 * RESULT_PAGE_BYTES_MAX,
+	/* A mark of one byte can stand for a whole cell, on every line of the page. */
+	DITTO_BYTES_MAX = RESULT_PAGE_BYTES_MAX
 };
 
 static const char *const column_keys[COLUMNS] = {
@@ -228,19 +230,28 @@ static void read_cells(const cJSON *row, char *cells[COLUMNS], cJSON *warnings)
 		cells[i] = mem_strdup("");
 }
 
-/* above: the fields of the row before, "" cells not excepted; NULLs in the first row. */
-static void resolve(char *const cells[COLUMNS], char *above[COLUMNS], cJSON *warnings)
+/* What the field of a column says: the cell, or what a ditto mark in it stands for. above: the last
+ * entry of the column, NULL before the first; room: what marks of this page may still add. */
+static char *resolve(char *cell, char **above, size_t *room, cJSON *warnings)
 {
-	for (int i = 0; i < COLUMNS; i++) {
-		const bool ditto = is_ditto(cells[i]);
+	size_t len;
 
-		if (ditto && above[i] != NULL && !is_ditto(above[i]))
-			continue;
-		if (ditto)
-			warn(warnings, "ditto_without_entry_above");
-		free(above[i]);
-		above[i] = mem_strdup(cells[i]);
+	if (!is_ditto(cell)) {
+		free(*above);
+		*above = mem_strdup(cell);
+		return cell;
 	}
+	if (*above == NULL) {
+		warn(warnings, "ditto_without_entry_above");
+		return cell;
+	}
+	len = strlen(*above);
+	if (len > *room) {
+		warn(warnings, "ditto_too_long");
+		return cell;
+	}
+	*room -= len;
+	return *above;
 }
 
 static char *raw_line(char *const cells[COLUMNS])
@@ -285,6 +296,7 @@ static void add_rows(cJSON *lines, const cJSON *body, struct buf *text, cJSON *w
 	const cJSON *confidence = result_member(body, "confidence");
 	bool struck[RESULT_ROWS_MAX] = {false};
 	char *above[COLUMNS] = {NULL};
+	size_t room = DITTO_BYTES_MAX;
 	const cJSON *row;
 	int number = 0;
 
@@ -292,12 +304,14 @@ static void add_rows(cJSON *lines, const cJSON *body, struct buf *text, cJSON *w
 	cJSON_ArrayForEach(row, rows)
 	{
 		char *cells[COLUMNS];
+		char *fields[COLUMNS]; /* borrowed of cells and above */
 		char *raw;
 
 		read_cells(row, cells, warnings);
-		resolve(cells, above, warnings);
+		for (int i = 0; i < COLUMNS; i++)
+			fields[i] = resolve(cells[i], &above[i], &room, warnings);
 		raw = raw_line(cells);
-		add_line(lines, raw, above, confidence, number, struck[number]);
+		add_line(lines, raw, fields, confidence, number, struck[number]);
 		put_row(text, cells);
 		number++;
 		free(raw);

@@ -63,6 +63,7 @@ void signals_catch(const int *caught, const int *ignored, int wake_fd)
 	for (int i = 0; i < SIGNALS; i++)
 		came[i] = 0;
 	set_handler(SIGPIPE, SIG_IGN);
+	set_handler(SIGXFSZ, SIG_IGN); /* write() says EFBIG instead */
 	for (; *ignored != 0; ignored++)
 		set_handler(*ignored, SIG_IGN);
 	for (; *caught != 0; caught++)

@@ -18,7 +18,7 @@ void signals_block(void);
 void signals_unblock(void);
 
 /*
- * Installs handlers for the 0-terminated list, ignores SIGPIPE and the 0-terminated list `ignored`, and unblocks. wake_fd is an eventfd, non-blocking.
+ * Installs handlers for the 0-terminated list, ignores SIGPIPE, SIGXFSZ and the 0-terminated list `ignored`, and unblocks. wake_fd is an eventfd, non-blocking.
  */
 void signals_catch(const int *caught, const int *ignored, int wake_fd);
 

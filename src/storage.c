@@ -102,7 +102,7 @@ static int ask(const struct source *s, struct http_request *request, const char 
 		return -1;
 	if (http_status(x) != 200)
 		rc = storage_fault(http_status(x), buf_text(http_body(x)), http_body(x)->len,
-			http_header(x, "Retry-After"), err);
+			http_header(x, "Retry-After"), s->environment->service_key, err);
 	http_free(x);
 	return rc;
 }

@@ -1,6 +1,7 @@
 #include "storage_fault.h"
 
 #include "json.h"
+#include "utf8.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -112,8 +113,8 @@ static const char *advice_for(const char *code)
 	return NULL;
 }
 
-int storage_fault(
-	long status, const char *body, size_t body_bytes, const char *retry_after, struct err *err)
+int storage_fault(long status, const char *body, size_t body_bytes, const char *retry_after,
+	const char *secret, struct err *err)
 {
 	cJSON *tree = json_parse(body, body_bytes);
 	const struct meaning m = meaning_of(status, tree);
@@ -122,12 +123,15 @@ int storage_fault(
 	const char *hint;
 	char code[sizeof err->code];
 
+	json_scrub(tree, secret);
 	if (said == NULL)
 		said = json_text(tree, "error");
+	if (said == NULL)
+		said = "";
 	(void)snprintf(code, sizeof code, "http-%ld", inner > 0 ? inner : status);
 	hint = m.code != NULL ? advice_for(m.code) : NULL;
 	err_set(err, m.kind, m.code != NULL ? m.code : code, "storage answers HTTP %ld%s%.*s%s%s",
-		status, said != NULL ? ": " : "", EXCERPT_BYTES, said != NULL ? said : "",
+		status, said[0] != '\0' ? ": " : "", (int)utf8_cut(said, EXCERPT_BYTES), said,
 		hint != NULL ? "; " : "", hint != NULL ? hint : "");
 	if (retry_after != NULL && m.kind == ERR_TRANSIENT) {
 		const long s = strtol(retry_after, NULL, 10);

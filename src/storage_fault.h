@@ -14,8 +14,9 @@
 
 #include <stddef.h>
 
-/* retry_after: the header's value or NULL. Always returns -1. */
-int storage_fault(
-	long status, const char *body, size_t body_bytes, const char *retry_after, struct err *err);
+/* retry_after: the header's value or NULL; secret: the key that was sent, or NULL, which no text
+ * repeats. Always returns -1. */
+int storage_fault(long status, const char *body, size_t body_bytes, const char *retry_after,
+	const char *secret, struct err *err);
 
 #endif

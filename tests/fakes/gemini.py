@@ -146,6 +146,9 @@ class Gemini:
         await asyncio.sleep(order.get("delay_ms", self.random.uniform(*self.delay_ms)) / 1000)
         if mode in answers.ERROR_MODES:
             return self.send_error(request, entry, answers.ERROR_MODES[mode](model, order), order)
+        if mode == "echo_key":    # "pad" characters of two bytes before it
+            message = "é" * order.get("pad", 0) + request.headers["x-goog-api-key"]
+            return self.send_error(request, entry, answers.error(500, "INTERNAL", message), order)
         if mode in answers.HTML_MODES:
             return web.Response(status=answers.HTML_MODES[mode], text=answers.html(mode), content_type="text/html")
         text = self.answers.find(checked.images) or answers.own_answer(checked)

@@ -35,7 +35,7 @@ ERRORS = {   # mode: (HTTP, statusCode, error, message, code)
 }
 GATEWAY = {"401": (401, "Invalid API key"), "502": (502, None), "504": (504, None), "520": (520, None), "524": (524, None)}
 BODY_MODES = {"slow", "cut", "chunked", "html", "empty", "endless"}
-MODES = {*ERRORS, *GATEWAY, *BODY_MODES, "hang", "cut_before", "garbage", "redirect"}
+MODES = {*ERRORS, *GATEWAY, *BODY_MODES, "hang", "cut_before", "garbage", "redirect", "echo_key"}
 
 
 class Gateway(Exception):
@@ -179,6 +179,8 @@ class Storage:
             if message:
                 raise Gateway(message)
             return web.Response(status=status, text=HTML.format(f"{status}: Error"), content_type="text/html")
+        if mode == "echo_key":    # "pad" characters of two bytes before it
+            raise files.StorageError(500, "500", "Internal", "é" * order.get("pad", 0) + request.headers["apikey"], "InternalError")
         if mode == "redirect":
             return web.Response(status=302, headers={"Location": order.get("location", "http://127.0.0.2:9/elsewhere.pdf")})
         if mode == "hang":

@@ -225,10 +225,22 @@ def test_every_status_has_its_name(driver, mode, kind, code, wrap):
     assert answer["error"]["retry_after_ms"] == 0
 
 
-@pytest.mark.parametrize("mode, code", [("411", "http-411"), ("413", "too-large")])
-def test_front_ends_that_answer_html_are_understood(driver, mode, code):
+@pytest.mark.parametrize("mode, kind, code", [("411", "transient", "http-411"), ("413", "request", "too-large")])
+def test_front_ends_that_answer_html_are_understood(driver, mode, kind, code):
     driver.double.fail(mode)
-    failed(driver.read_one(), "request", code)
+    failed(driver.read_one(), kind, code)
+
+
+@pytest.mark.parametrize("pad", [0, 110, 118])
+def test_a_server_that_repeats_the_key_is_not_quoted(tmp_path, pad):
+    """Not in part either, and whatever the key looks like: the message is cut behind 240 bytes."""
+    with Double("gemini", "--key", "zq-plain-key-of-no-known-form") as double:
+        driver = Driver(double, tmp_path)
+        double.fail("echo_key", pad=pad)
+        answer = driver.read_one(key="zq-plain-key-of-no-known-form")
+    failed(answer, "transient", "http-500")
+    assert "é" * pad + "*" in answer["error"]["text"]
+    assert "zq" not in answer["error"]["text"] and "?" not in answer["error"]["text"]
 
 
 @pytest.mark.parametrize("mode, more, ms", [

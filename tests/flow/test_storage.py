@@ -174,6 +174,17 @@ def test_every_fault_has_its_name(driver, mode, kind, code):
     bad(driver.fetch("a.pdf"), kind, code)
 
 
+@pytest.mark.parametrize("key", [SECRET, JWT])
+@pytest.mark.parametrize("pad", [0, 75, 76, 79])
+def test_a_server_that_repeats_the_key_is_not_quoted(driver, key, pad):
+    """Not in part either: the message is cut behind 160 bytes."""
+    driver.double.fail("echo_key", pad=pad)
+    answer = driver.fetch("a.pdf", key=key)
+    bad(answer, "transient", "http-500")
+    assert "HTTP 500: " + "é" * pad + "*" in answer["text"]
+    assert key[:2] not in answer["text"] and "?" not in answer["text"]
+
+
 def test_silence_ends_with_the_timeout(driver):
     driver.double.fail("hang")
     bad(driver.fetch("a.pdf", timeout_ms=300), "transient", "timeout")

@@ -1,5 +1,7 @@
 #include "err.h"
 
+#include "utf8.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -98,6 +100,70 @@ static void a_long_text_is_cut_between_characters(void **state)
 		}
 }
 
+/* Each byte that belongs to no character becomes one '?', wherever it stands. */
+static void what_is_not_utf8_is_replaced(void **state)
+{
+	static const struct {
+		const char *given;
+		const char *text;
+	} cases[] = {
+		{"a\x80z", "a?z"},
+		{"\xC3", "?"},
+		{"\xE2\x82; check", "??; check"},
+		{"\xC0\xAF", "??"},
+		{"\xE0\x9F\xBF", "???"},
+		{"\xED\xA0\x80", "???"},
+		{"\xF0\x8F\xBF\xBF", "????"},
+		{"\xF4\x90\x80\x80", "????"},
+		{"\xF5\xFF\xFE", "???"},
+		{"\xC3(\xC3\xA9", "?(é"},
+		{"\xF0\x9D\x84\x9E\xED\x9F\xBF\xF4\x8F\xBF\xBF", "𝄞\xED\x9F\xBF\xF4\x8F\xBF\xBF"},
+	};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		err_set(&err, ERR_BUG, "x", "%s", cases[i].given);
+		assert_string_equal(err.text, cases[i].text);
+		err_set(&err, ERR_BUG, "x", "end");
+		err_prefix(&err, "%s", cases[i].given);
+		assert_memory_equal(err.text, cases[i].text, strlen(cases[i].text));
+		assert_string_equal(err.text + strlen(cases[i].text), "end");
+	}
+	err_set(&err, ERR_BUG, "x", "%.*s", 2, "né");
+	assert_string_equal(err.text, "n?");
+}
+
+static void random_bytes_make_a_valid_text(void **state)
+{
+	(void)state;
+	srand(20261107); /* the seed */
+	for (int round = 0; round < 2000; round++) {
+		char bytes[700];
+		struct err err;
+
+		for (size_t i = 0; i < sizeof bytes - 1; i++)
+			bytes[i] = (char)(rand() % 3 != 0 ? 0x80 + rand() % 128 : 1 + rand() % 255);
+		bytes[sizeof bytes - 1] = '\0';
+		err_set(&err, ERR_BUG, "x", "%s", bytes);
+		assert_true(utf8_valid(err.text, strlen(err.text)));
+		err_prefix(&err, "%.*s", 100, bytes);
+		assert_true(utf8_valid(err.text, strlen(err.text)));
+	}
+}
+
+static void a_secret_is_overwritten_wherever_it_stands(void **state)
+{
+	char text[] = "key k3y! refused: k3y!k3y! is not k3y";
+
+	(void)state;
+	err_scrub(text, NULL);
+	err_scrub(text, "");
+	assert_string_equal(text, "key k3y! refused: k3y!k3y! is not k3y");
+	err_scrub(text, "k3y!");
+	assert_string_equal(text, "key **** refused: ******** is not k3y");
+}
+
 static void a_prefix_longer_than_its_room_is_cut(void **state)
 {
 	char prefix[2000];
@@ -141,6 +207,9 @@ int main(void)
 		cmocka_unit_test(what_errno_means_stands_behind_the_text),
 		cmocka_unit_test(context_comes_in_front),
 		cmocka_unit_test(a_long_text_is_cut_between_characters),
+		cmocka_unit_test(what_is_not_utf8_is_replaced),
+		cmocka_unit_test(random_bytes_make_a_valid_text),
+		cmocka_unit_test(a_secret_is_overwritten_wherever_it_stands),
 		cmocka_unit_test(a_prefix_longer_than_its_room_is_cut),
 		cmocka_unit_test(a_code_that_is_too_long_is_cut),
 		cmocka_unit_test(every_kind_has_a_name_of_its_own),

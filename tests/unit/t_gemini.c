@@ -189,7 +189,7 @@ static struct engine_answer answer_to(const char *body, bool is_table)
 {
 	struct engine_answer answer;
 
-	gemini_answer(200, NULL, body, strlen(body), is_table, &answer);
+	gemini_answer(200, NULL, body, strlen(body), NULL, is_table, &answer);
 	return answer;
 }
 
@@ -440,7 +440,7 @@ static void chunks_make_one_answer(void **state)
 	struct gemini_reply reply;
 
 	(void)state;
-	gemini_reply_init(&reply);
+	gemini_reply_init(&reply, NULL);
 	for (size_t i = 0; i < LENGTH(chunks); i++)
 		assert_int_equal(gemini_reply_add(&reply, chunks[i], strlen(chunks[i])), 0);
 	gemini_reply_end(&reply, false, &answer);
@@ -496,7 +496,16 @@ static const struct {
 	{404, "<html>", ERR_CONFIG, "no-model", 0},
 	{301, "", ERR_CONFIG, "redirect", 0},
 	{408, "", ERR_TRANSIENT, "http-408", 0},
-	{411, "<html>", ERR_REQUEST, "http-411", 0},
+	{402, "<html>", ERR_CONFIG, "billing", 0},
+	{405, "<html>", ERR_CONFIG, "address", 0},
+	{406, "", ERR_TRANSIENT, "http-406", 0},
+	{407, "<html>", ERR_CONFIG, "proxy", 0},
+	{409, ERROR("ABORTED", "x", ""), ERR_TRANSIENT, "http-409", 0},
+	{410, "<html>", ERR_CONFIG, "no-model", 0},
+	{411, "<html>", ERR_TRANSIENT, "http-411", 0},
+	{422, "", ERR_TRANSIENT, "http-422", 0},
+	{425, "", ERR_TRANSIENT, "http-425", 0},
+	{451, "<html>", ERR_CONFIG, "precondition", 0},
 	{413, "<html>", ERR_REQUEST, "too-large", 0},
 	{499, ERROR("CANCELLED", "x", ""), ERR_TRANSIENT, "http-499", 0},
 	{500, ERROR("INTERNAL", "x", ""), ERR_TRANSIENT, "http-500", 0},
@@ -532,8 +541,8 @@ static void every_status_has_its_meaning(void **state)
 	for (size_t i = 0; i < LENGTH(faults); i++) {
 		struct engine_answer answer;
 
-		gemini_answer(faults[i].status, NULL, faults[i].body, strlen(faults[i].body), true,
-			&answer);
+		gemini_answer(faults[i].status, NULL, faults[i].body, strlen(faults[i].body), NULL,
+			true, &answer);
 		expect(&answer, faults[i].kind, faults[i].code);
 		assert_int_equal(answer.error.retry_after_ms, faults[i].retry_after_ms);
 		assert_int_equal(answer.http_status, faults[i].status);
@@ -551,7 +560,7 @@ static void retry_after_of_a_proxy_counts_too(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
-		assert_int_equal(gemini_fault(429, cases[i].header, "", 0, &err), -1);
+		assert_int_equal(gemini_fault(429, cases[i].header, "", 0, NULL, &err), -1);
 		assert_int_equal(err.retry_after_ms, cases[i].ms);
 	}
 }
@@ -563,9 +572,34 @@ static void a_key_that_a_message_repeats_is_masked(void **state)
 	struct err err;
 
 	(void)state;
-	gemini_fault(400, NULL, body, sizeof body - 1, &err);
+	gemini_fault(400, NULL, body, sizeof body - 1, NULL, &err);
 	assert_null(strstr(err.text, "geheim"));
 	assert_non_null(strstr(err.text, "not valid"));
+}
+
+/* The key is of no known form, stands across the cut, and is escaped once. */
+static void the_key_that_was_sent_is_never_repeated(void **state)
+{
+	static const char key[] = "geheim/of-the/test";
+	static const char dots[] =
+		"................................................................";
+	static const char ending[] = "{\"candidates\":[{\"finishReason\":\"OTHER\","
+				     "\"finishMessage\":\"no geheim/of-the/test\"}],"
+				     "\"modelVersion\":\"geheim/of-the/test\"}";
+	struct engine_answer answer;
+	char body[600];
+	struct err err;
+
+	(void)state;
+	(void)snprintf(body, sizeof body, ERROR("geheim\\/of-the\\/test", "%s%s%s%.40s%s", ""),
+		dots, dots, dots, dots, key);
+	gemini_fault(503, NULL, body, strlen(body), key, &err);
+	assert_null(strstr(err.text, "geheim"));
+	assert_non_null(strstr(err.text, "HTTP 503 ****"));
+	gemini_answer(200, NULL, ending, sizeof ending - 1, key, false, &answer);
+	expect(&answer, ERR_REFUSED, "other");
+	assert_null(strstr(answer.error.text, "geheim"));
+	assert_null(strstr(answer.model, "geheim"));
 }
 
 static void durations_are_read_in_every_form(void **state)
@@ -607,6 +641,7 @@ int main(void)
 		cmocka_unit_test(every_status_has_its_meaning),
 		cmocka_unit_test(retry_after_of_a_proxy_counts_too),
 		cmocka_unit_test(a_key_that_a_message_repeats_is_masked),
+		cmocka_unit_test(the_key_that_was_sent_is_never_repeated),
 		cmocka_unit_test(durations_are_read_in_every_form),
 	};
 

@@ -1,3 +1,4 @@
+#include "buf.h"
 #include "read_page.h"
 
 #include <stdio.h>
@@ -265,6 +266,37 @@ static void a_ditto_mark_with_nothing_above_stays_with_a_warning(void **state)
 	cJSON_Delete(page);
 }
 
+/* What marks stand for may fill one page's bytes; behind that short ones still find room. */
+static void ditto_marks_that_make_too_much_stay_as_they_are(void **state)
+{
+	enum { CELL = 16000, ROWS = 2000, RESOLVED = 1024 * 1024 / CELL };
+	struct buf body;
+	char cell[CELL + 1];
+	cJSON *page;
+	char *text;
+
+	(void)state;
+	memset(cell, 'x', CELL);
+	cell[CELL] = '\0';
+	buf_init(&body, 1 << 20);
+	assert_int_equal(buf_addf(&body, "{\"rows\":[[\"%s\",\"Vente\"]", cell), 0);
+	for (int i = 1; i < ROWS; i++)
+		assert_int_equal(buf_addf(&body, ",[\"id.\",\"\\\"\"]"), 0);
+	assert_int_equal(buf_addf(&body, "]}"), 0);
+	page = page_of(&table, buf_text(&body));
+	line_has(page, 2, "party", cell);
+	line_has(page, RESOLVED, "party", cell);
+	line_has(page, RESOLVED + 2, "party", "id.");
+	line_has(page, RESOLVED + 2, "nature", "Vente");
+	line_has(page, ROWS, "party", "id.");
+	prints_as(json_get(page, "warnings"), "[\"ditto_too_long\"]");
+	text = json_print(page);
+	assert_true(strlen(text) < 2 * 1024 * 1024);
+	free(text);
+	cJSON_Delete(page);
+	buf_fini(&body);
+}
+
 static void columns_are_resolved_apart(void **state)
 {
 	cJSON *page = page_of(&table, "{\"rows\":[[\"Roy\",\"Vente\",\"1901\",\"1\"],"
@@ -351,6 +383,7 @@ int main(void)
 		cmocka_unit_test(a_cell_with_more_than_a_ditto_mark_is_no_ditto_mark),
 		cmocka_unit_test(a_ditto_mark_below_an_empty_cell_means_empty),
 		cmocka_unit_test(a_ditto_mark_with_nothing_above_stays_with_a_warning),
+		cmocka_unit_test(ditto_marks_that_make_too_much_stay_as_they_are),
 		cmocka_unit_test(columns_are_resolved_apart),
 		cmocka_unit_test(a_count_that_differs_much_from_the_independent_one_is_a_warning),
 		cmocka_unit_test(a_struck_row_that_is_not_there_is_a_warning),

@@ -1,19 +1,23 @@
 /*
  * Specification of storage_path.h, storage_fault.h, and of storage in a directory.
  */
+#include "document.h"
 #include "fdio.h"
 #include "storage.h"
 #include "storage_fault.h"
 #include "storage_path.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -323,7 +327,7 @@ static void answers_mean_what_their_bodies_say(void **state)
 		struct err err;
 
 		assert_int_equal(
-			storage_fault(c->status, c->body, strlen(c->body), NULL, &err), -1);
+			storage_fault(c->status, c->body, strlen(c->body), NULL, NULL, &err), -1);
 		if (err.kind != c->kind || strcmp(err.code, c->code) != 0)
 			fail_msg("%ld %s: %s %s", c->status, c->body, err_kind_name(err.kind),
 				err.code);
@@ -341,8 +345,31 @@ static void retry_after_is_taken_and_bounded(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
-		storage_fault(503, "", 0, cases[i].header, &err);
+		storage_fault(503, "", 0, cases[i].header, NULL, &err);
 		assert_int_equal(err.retry_after_ms, cases[i].ms);
+	}
+}
+
+/* With each padding the cut falls on another byte of a character, or of the key. */
+static void a_servers_message_is_cut_between_characters_and_without_the_key(void **state)
+{
+	static const char padding[] = "....";
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		char body[600] = "";
+		struct err err;
+
+		(void)snprintf(body, sizeof body, "{\"message\":\"%.*s", i, padding);
+		while (strlen(body) < 155)
+			(void)snprintf(body + strlen(body), sizeof body - strlen(body), "€");
+		(void)snprintf(
+			body + strlen(body), sizeof body - strlen(body), "geheim€€€€€€€€\"}");
+		storage_fault(503, body, strlen(body), NULL, "geheim", &err);
+		assert_null(strstr(err.text, "geh"));
+		assert_null(strchr(err.text, '?'));
+		assert_true(utf8_valid(err.text, strlen(err.text)));
+		assert_true(strlen(err.text) > 150);
 	}
 }
 
@@ -613,6 +640,65 @@ static void a_local_file_is_opened_with_the_same_checks(void **state)
 	assert_int_equal(document_at(&settings, in_root(w, "none"), &document, &err), -1);
 }
 
+/* How add() fails where a file of this process may have max_bytes. */
+static int add_within(struct document_intake *in, rlim_t max_bytes, size_t len, struct err *err)
+{
+	static const char zeros[4000];
+	struct rlimit before;
+	struct rlimit small;
+	int rc;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = max_bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	rc = document_intake_add(in, zeros, len, err);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	return rc;
+}
+
+/* In the second case what is in memory already finds no room on disk. */
+static void a_document_that_finds_no_room_is_tried_again_later(void **state)
+{
+	static const struct {
+		size_t before;
+		rlim_t max_bytes;
+	} cases[] = {{0, 3000}, {1500, 1000}};
+
+	(void)state;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct document_intake in;
+		char head[2000] = "%PDF-1.4\n";
+		struct err err;
+
+		assert_int_equal(document_intake_begin(&in, &settings, &err), 0);
+		assert_int_equal(document_intake_add(&in, head, cases[i].before + 100, &err), 0);
+		assert_int_equal(add_within(&in, cases[i].max_bytes, 4000, &err), -1);
+		assert_int_equal(err.kind, ERR_TRANSIENT);
+		assert_string_equal(err.code, "tmpdir-full");
+		assert_non_null(strstr(err.text, tmpdir));
+		document_intake_fini(&in);
+	}
+	(void)signal(SIGXFSZ, SIG_DFL);
+}
+
+static void a_tmpdir_that_takes_no_file_is_the_hosts_fault(void **state)
+{
+	static char nowhere[] = "/nonexistent";
+	static const char head[4000] = "%PDF-1.4\n";
+	struct set_storage none = settings;
+	struct document_intake in;
+	struct err err;
+
+	(void)state;
+	none.tmpdir = nowhere;
+	assert_int_equal(document_intake_begin(&in, &none, &err), 0);
+	assert_int_equal(document_intake_add(&in, head, sizeof head, &err), -1);
+	assert_int_equal(err.kind, ERR_SYSTEM);
+	document_intake_fini(&in);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -625,6 +711,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_encoded_segment_by_segment),
 		cmocka_unit_test(answers_mean_what_their_bodies_say),
 		cmocka_unit_test(retry_after_is_taken_and_bounded),
+		cmocka_unit_test(a_servers_message_is_cut_between_characters_and_without_the_key),
 		cmocka_unit_test(documents_come_from_memory_or_disk_alike),
 		cmocka_unit_test(the_hash_is_that_of_the_whole_file),
 		cmocka_unit_test(what_is_no_document_is_refused_by_name),
@@ -633,6 +720,8 @@ int main(void)
 		cmocka_unit_test(a_named_pipe_or_directory_is_refused_at_once),
 		cmocka_unit_test(a_missing_bucket_or_directory_is_a_fault_of_configuration),
 		cmocka_unit_test(a_document_that_was_put_is_fetched_again),
+		cmocka_unit_test(a_document_that_finds_no_room_is_tried_again_later),
+		cmocka_unit_test(a_tmpdir_that_takes_no_file_is_the_hosts_fault),
 		cmocka_unit_test(a_local_file_is_opened_with_the_same_checks),
 	};
 
