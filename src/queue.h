@@ -6,8 +6,9 @@
  * nothing. Statements stand in src/sql, one a file.
  *
  * Calls that settle (complete, fail, release) resolve a broken connection themselves: the same
- * fenced statement is sent again, on no row the status and token standing there decide. Within a
- * bound of tries and time; then -1, and the caller keeps the result.
+ * fenced statement is sent again. Within a bound of tries and time; then -1, and the caller keeps the
+ * result. On no row the status and token standing there decide, so complete and fail may be called
+ * again after -1: what an earlier call did counts as done.
  *
  * Ownership  queue_claim() fills the caller's struct job; call job_fini(). The settings are
  *            borrowed.

@@ -240,6 +240,29 @@ def test_a_failure_whose_answer_was_lost_is_known_to_be_done(broken, retry_after
     assert db.row(job["id"], "status_id", "ocr_attempts") == (status, 1)
 
 
+@pytest.mark.parametrize("settle, status", [("complete", 4), ("fail", 5), ("fail with a retry", 3)])
+def test_settling_again_after_an_earlier_call_lost_its_answer_is_known_to_be_done(broken, settle, status):
+    """The first call gives up after all its tries, though one of them was done."""
+    db, client, proxy = broken
+    job = client.claim()
+    proxy.cut(b"ocr_completed_at = ", times=4)
+    with pytest.raises(AssertionError) as failure:
+        WRITES[settle](client, job)
+    assert failure.value.kind == "transient"
+    assert db.row(job["id"], "status_id") == status
+    assert WRITES[settle](client, job) == 0
+    assert db.row(job["id"], "status_id", "ocr_attempts") == (status, 1)
+
+
+@pytest.mark.parametrize("settle", ["complete", "fail", "fail with a retry"])
+def test_settling_twice_over_a_good_connection_is_done_once(settled, settle):
+    db, client, job = settled
+    assert WRITES[settle](client, job) == 0
+    before = db.execute(SNAPSHOT)
+    assert WRITES[settle](client, job) == 0
+    assert db.execute(SNAPSHOT) == before
+
+
 def test_a_release_whose_answer_was_lost_counts_once(broken):
     db, client, proxy = broken
     db.execute("UPDATE extraction_queue SET ocr_attempts = 1")
