@@ -78,14 +78,20 @@ int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
 /* Gives an unused claim back; the attempt does not count. */
 int queue_release(struct queue *q, const char *worker_id, const struct job *job, struct err *err);
 
-/* Keeper: renews exactly these (id, token) pairs; lost is called with the index of each that is no
- * longer there. */
+/* Keeper: renews exactly these (id, token) pairs; say is called with the index of each and what
+ * became of it. */
 struct queue_lease {
 	const char *id;
 	const char *token;
 };
+enum queue_lease_fate {
+	QUEUE_LEASE_RENEWED,
+	QUEUE_LEASE_LOCKED, /* the claim stands, its lease ends as before: somebody has the row locked */
+	QUEUE_LEASE_LOST
+};
 int queue_renew(struct queue *q, const struct queue_lease *leases, size_t count,
-	void (*lost)(void *arg, size_t index), void *arg, struct err *err);
+	void (*say)(void *arg, size_t index, enum queue_lease_fate fate), void *arg,
+	struct err *err);
 
 /*
  * Keeper: gives back claims whose token starts with prefix ("<worker id>/<daemon>/<spawn>/").
