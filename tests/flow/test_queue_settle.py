@@ -116,6 +116,21 @@ def test_pages_of_another_key_are_not_used_and_do_not_stay(settled):
     assert db.one("SELECT count(*) FROM extraction_queue_page") == 0
 
 
+def test_a_page_that_could_not_be_read_is_read_again_after_a_requeue(settled):
+    db, client, job = settled
+    unread = {"page": 2, "tokens": 1, "result": {"page": 2, "isCompleted": False, "error": "refused", "lines": []}}
+    client.checkpoint(job, [page(1), unread])
+    client.fail(job)
+    client.call("requeue", ids=[job["id"]])
+    again = client.claim()
+    assert client.checkpoints(again) == [1]
+    assert client.checkpoint(again, [page(2, lines=3)]) == 0
+    assert client.checkpoints(again) == [1, 2]
+    assert client.complete(again) == 0
+    assert db.one("SELECT file_content -> 'totalLines', file_content #> '{pages,1,isCompleted}' "
+                  "FROM extraction_queue") == (4, True)
+
+
 def test_pages_read_before_a_crash_count_in_the_next_claim(settled):
     db, client, job = settled
     client.checkpoint(job, [page(1)])
