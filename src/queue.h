@@ -71,7 +71,7 @@ int queue_complete(struct queue *q, const char *worker_id, const struct job *job
 	const char *page_key, const char *envelope_json, const char *pages_json, struct err *err);
 
 /* retry_after_ms < 0: failed for good. Else ready again after that delay. error is stored in
- * ocr_error. */
+ * ocr_error; where the database refuses that text, a fixed one is. */
 int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
 	int64_t retry_after_ms, const char *error, struct err *err);
 

@@ -118,12 +118,18 @@ int queue_complete(struct queue *q, const char *worker_id, const struct job *job
 	return settle(q, "complete", 7, params, job, done, done, err);
 }
 
+/* Would another text be taken? Not where the database is away, or where we are to stop. */
+static bool is_refused(const struct err *err)
+{
+	return err->kind != ERR_TRANSIENT && err->kind != ERR_STOPPED;
+}
+
 int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
 	int64_t retry_after_ms, const char *error, struct err *err)
 {
 	char delay[QUEUE_NUMBER_BYTES];
 	char attempts[QUEUE_NUMBER_BYTES];
-	const char *const params[] = {
+	const char *params[] = {
 		job->id,
 		worker_id,
 		job->token,
@@ -131,9 +137,17 @@ int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
 		queue_number(attempts, q->settings->max_attempts),
 		error,
 	};
+	const int ready = q->settings->status_ready;
+	const int failed = q->settings->status_failed;
+	int rc = settle(q, "fail", 6, params, job, ready, failed, err);
 
-	return settle(q, "fail", 6, params, job, q->settings->status_ready,
-		q->settings->status_failed, err);
+	/* An encoding or a constraint refuses the text: a row whose failure cannot be written would
+	 * be taken up for ever. */
+	if (rc == -1 && is_refused(err)) {
+		params[5] = "the error text could not be stored";
+		rc = settle(q, "fail", 6, params, job, ready, failed, err);
+	}
+	return rc;
 }
 
 int queue_release(struct queue *q, const char *worker_id, const struct job *job, struct err *err)

@@ -216,6 +216,28 @@ def test_an_error_text_is_bounded_and_keeps_its_characters(settled):
     assert db.row(job["id"], "status_id", "ocr_error") == (5, "é" * 2000)
 
 
+@pytest.mark.parametrize("retry_after_ms, status", [(-1, 5), (60_000, 3)])
+@pytest.mark.parametrize("refusal", ["constraint", "encoding"])
+def test_a_failure_whose_text_is_refused_is_written_with_a_fixed_text(settled, refusal, retry_after_ms, status):
+    db, client, job = settled
+    if refusal == "constraint":
+        db.execute(r"ALTER TABLE extraction_queue ADD CHECK (ocr_error !~ 'page \d')")
+    else:
+        db.execute("ALTER TABLE extraction_queue ADD CHECK (octet_length(convert_to(ocr_error, 'LATIN1')) > 0)")
+    assert client.fail(job, "page 7: \u5931\u6557", retry_after_ms=retry_after_ms) == 0
+    assert db.row(job["id"], "status_id", "worker_id", "ocr_error") == (
+        status, None, "the error text could not be stored")
+
+
+def test_a_failure_that_no_text_helps_is_an_error_and_the_claim_stands(settled):
+    db, client, job = settled
+    db.execute("ALTER TABLE extraction_queue ADD CHECK (ocr_error IS NULL)")
+    with pytest.raises(AssertionError) as failure:
+        client.fail(job)
+    assert failure.value.code == "23514"
+    assert client.renew(job) == []
+
+
 def test_a_release_gives_the_attempt_back(settled):
     db, client, job = settled
     assert client.release(job) == 0
