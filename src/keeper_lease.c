@@ -16,13 +16,19 @@ struct lease_list {
 	struct lease_owner *owners;
 	struct sb_slot_view *views; /* what the leases' texts stand in */
 	size_t count;
+	int64_t until_ms; /* until when a renewed one is good */
 };
 
-static void lease_lost(void *arg, size_t index)
+/* A claim whose row was locked keeps the end that was told last: the database knows no later one. */
+static void tell(void *arg, size_t index, enum queue_lease_fate fate)
 {
-	struct lease_list *list = arg;
+	const struct lease_list *list = arg;
+	const struct lease_owner *owner = &list->owners[index];
 
-	scoreboard_claim_lost(list->board, list->owners[index].slot, list->owners[index].claim);
+	if (fate == QUEUE_LEASE_RENEWED)
+		scoreboard_claim_valid(list->board, owner->slot, owner->claim, list->until_ms);
+	else if (fate == QUEUE_LEASE_LOST)
+		scoreboard_claim_lost(list->board, owner->slot, owner->claim);
 }
 
 static void collect(struct lease_list *list, int environment, int64_t alive_after_ms)
@@ -49,15 +55,13 @@ int lease_renew(struct scoreboard *board, struct queue *queue, int environment, 
 		.leases = mem_calloc(slots, sizeof *list.leases),
 		.owners = mem_calloc(slots, sizeof *list.owners),
 		.views = mem_calloc(slots, sizeof *list.views),
+		.until_ms = sent_ms + lease_ms,
 	};
 	int rc = 0;
 
 	collect(&list, environment, sent_ms - lease_ms / 2);
 	if (list.count > 0)
-		rc = queue_renew(queue, list.leases, list.count, lease_lost, &list, err);
-	for (size_t i = 0; rc == 0 && i < list.count; i++)
-		scoreboard_claim_valid(
-			board, list.owners[i].slot, list.owners[i].claim, sent_ms + lease_ms);
+		rc = queue_renew(queue, list.leases, list.count, tell, &list, err);
 	free(list.leases);
 	free(list.owners);
 	free(list.views);

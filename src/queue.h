@@ -6,8 +6,9 @@
  * nothing. Statements stand in src/sql, one a file.
  *
  * Calls that settle (complete, fail, release) resolve a broken connection themselves: the same
- * fenced statement is sent again, on no row the status and token standing there decide. Within a
- * bound of tries and time; then -1, and the caller keeps the result.
+ * fenced statement is sent again. Within a bound of tries and time; then -1, and the caller keeps the
+ * result. On no row the status and token standing there decide, so complete and fail may be called
+ * again after -1: what an earlier call did counts as done.
  *
  * Ownership  queue_claim() fills the caller's struct job; call job_fini(). The settings are
  *            borrowed.
@@ -70,21 +71,27 @@ int queue_complete(struct queue *q, const char *worker_id, const struct job *job
 	const char *page_key, const char *envelope_json, const char *pages_json, struct err *err);
 
 /* retry_after_ms < 0: failed for good. Else ready again after that delay. error is stored in
- * ocr_error. */
+ * ocr_error; where the database refuses that text, a fixed one is. */
 int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
 	int64_t retry_after_ms, const char *error, struct err *err);
 
 /* Gives an unused claim back; the attempt does not count. */
 int queue_release(struct queue *q, const char *worker_id, const struct job *job, struct err *err);
 
-/* Keeper: renews exactly these (id, token) pairs; lost is called with the index of each that is no
- * longer there. */
+/* Keeper: renews exactly these (id, token) pairs; say is called with the index of each and what
+ * became of it. */
 struct queue_lease {
 	const char *id;
 	const char *token;
 };
+enum queue_lease_fate {
+	QUEUE_LEASE_RENEWED,
+	QUEUE_LEASE_LOCKED, /* the claim stands, its lease ends as before: somebody has the row locked */
+	QUEUE_LEASE_LOST
+};
 int queue_renew(struct queue *q, const struct queue_lease *leases, size_t count,
-	void (*lost)(void *arg, size_t index), void *arg, struct err *err);
+	void (*say)(void *arg, size_t index, enum queue_lease_fate fate), void *arg,
+	struct err *err);
 
 /*
  * Keeper: gives back claims whose token starts with prefix ("<worker id>/<daemon>/<spawn>/").

@@ -9,8 +9,16 @@
 
 enum { PROMOTE_AT_ONCE = 1000, PROMOTE_AGAIN_MS = 1000, DEPTH_AT_MOST = 100001 };
 
+static enum queue_lease_fate fate_of(const struct db_result *r, int row)
+{
+	if (db_text(r, row, 1)[0] == 't')
+		return QUEUE_LEASE_RENEWED;
+	return db_text(r, row, 0)[0] == 't' ? QUEUE_LEASE_LOCKED : QUEUE_LEASE_LOST;
+}
+
 int queue_renew(struct queue *q, const struct queue_lease *leases, size_t count,
-	void (*lost)(void *arg, size_t index), void *arg, struct err *err)
+	void (*say)(void *arg, size_t index, enum queue_lease_fate fate), void *arg,
+	struct err *err)
 {
 	const char **texts = mem_calloc(count, sizeof *texts);
 	char number[QUEUE_NUMBER_BYTES];
@@ -32,8 +40,7 @@ int queue_renew(struct queue *q, const struct queue_lease *leases, size_t count,
 	if (count > 0)
 		rc = queue_run(q, "renew", 3, params, &r, err);
 	for (int i = 0; r != NULL && i < db_rows(r); i++)
-		if (db_text(r, i, 0)[0] != 't')
-			lost(arg, (size_t)i);
+		say(arg, (size_t)i, fate_of(r, i));
 	db_result_free(r);
 	free(ids);
 	free(tokens);

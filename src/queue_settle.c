@@ -87,6 +87,20 @@ int queue_checkpoints(struct queue *q, const struct job *job, const char *page_k
 	return 0;
 }
 
+/* On no row the token decides, however often and by whichever call it was sent: an earlier sending may
+ * have been done long ago. */
+static int settle(struct queue *q, const char *statement, int param_count,
+	const char *const *params, const struct job *job, int status, int other_status,
+	struct err *err)
+{
+	int64_t affected = 0;
+	bool resent = false;
+
+	if (send_fenced(q, statement, param_count, params, &affected, &resent, err) != 0)
+		return -1;
+	return affected > 0 ? 0 : was_settled(q, job, status, other_status, err);
+}
+
 int queue_complete(struct queue *q, const char *worker_id, const struct job *job,
 	const char *page_key, const char *envelope_json, const char *pages_json, struct err *err)
 {
@@ -99,16 +113,15 @@ int queue_complete(struct queue *q, const char *worker_id, const struct job *job
 		pages_json,
 		q->settings->result_format == RESULT_TEXT ? "true" : "false",
 	};
-	int64_t affected = 0;
-	bool resent = false;
+	const int done = q->settings->status_done;
 
-	if (send_fenced(q, "complete", 7, params, &affected, &resent, err) != 0)
-		return -1;
-	if (affected > 0)
-		return 0;
-	if (!resent)
-		return lost(job, err);
-	return was_settled(q, job, q->settings->status_done, q->settings->status_done, err);
+	return settle(q, "complete", 7, params, job, done, done, err);
+}
+
+/* Would another text be taken? Not where the database is away, or where we are to stop. */
+static bool is_refused(const struct err *err)
+{
+	return err->kind != ERR_TRANSIENT && err->kind != ERR_STOPPED;
 }
 
 int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
@@ -116,7 +129,7 @@ int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
 {
 	char delay[QUEUE_NUMBER_BYTES];
 	char attempts[QUEUE_NUMBER_BYTES];
-	const char *const params[] = {
+	const char *params[] = {
 		job->id,
 		worker_id,
 		job->token,
@@ -124,16 +137,17 @@ int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
 		queue_number(attempts, q->settings->max_attempts),
 		error,
 	};
-	int64_t affected = 0;
-	bool resent = false;
+	const int ready = q->settings->status_ready;
+	const int failed = q->settings->status_failed;
+	int rc = settle(q, "fail", 6, params, job, ready, failed, err);
 
-	if (send_fenced(q, "fail", 6, params, &affected, &resent, err) != 0)
-		return -1;
-	if (affected > 0)
-		return 0;
-	if (!resent)
-		return lost(job, err);
-	return was_settled(q, job, q->settings->status_ready, q->settings->status_failed, err);
+	/* An encoding or a constraint refuses the text: a row whose failure cannot be written would
+	 * be taken up for ever. */
+	if (rc == -1 && is_refused(err)) {
+		params[5] = "the error text could not be stored";
+		rc = settle(q, "fail", 6, params, job, ready, failed, err);
+	}
+	return rc;
 }
 
 int queue_release(struct queue *q, const char *worker_id, const struct job *job, struct err *err)
@@ -144,6 +158,6 @@ int queue_release(struct queue *q, const char *worker_id, const struct job *job,
 
 	if (send_fenced(q, "release", 3, params, &affected, &resent, err) != 0)
 		return -1;
-	/* Sent twice, it clears the token the first time: gone is what was wanted. */
+	/* It clears the token, so nothing is left to ask for. Sent twice, gone is what was wanted. */
 	return affected > 0 || resent ? 0 : lost(job, err);
 }

@@ -1,5 +1,6 @@
 -- How much waits: ready, waiting for their time, claimed by us, foreign claims, failed; each counted to $2 at most.
--- Then age in ms and creation of the oldest ready row.
+-- Then age in ms and creation of the oldest ready row. Counts are ordered walks along an index, one for each source,
+-- so that the limit bounds the rows looked at, too, however many other sources have. Claims are as few as workers.
 -- $1 sources (array)  $2 count at most
 WITH claim AS (
     SELECT COALESCE(starts_with(q.ocr_claim, q.:"worker" || '/') AND q.ocr_lease_until IS NOT NULL, false) AS is_ours
@@ -20,19 +21,34 @@ WITH claim AS (
 )
 SELECT
     (SELECT count(*) FROM (
-        SELECT FROM :"schema".:"queue" AS q
-        WHERE q.:"source" = ANY (CAST($1 AS text[])) AND q.:"status" = :ready AND q.:"worker" IS NULL
-            AND q.ocr_not_before IS NULL
+        SELECT FROM unnest(CAST($1 AS text[])) AS ours (source)
+        CROSS JOIN LATERAL (
+            SELECT FROM :"schema".:"queue" AS q
+            WHERE q.:"source" = ours.source AND q.:"status" = :ready AND q.:"worker" IS NULL
+                AND q.ocr_not_before IS NULL
+            ORDER BY q.:"created", q.:"id"
+            LIMIT CAST($2 AS bigint)
+        ) AS one
         LIMIT CAST($2 AS bigint)) AS ready),
     (SELECT count(*) FROM (
-        SELECT FROM :"schema".:"queue" AS q
-        WHERE q.:"source" = ANY (CAST($1 AS text[])) AND q.:"status" = :ready AND q.ocr_not_before IS NOT NULL
+        SELECT FROM unnest(CAST($1 AS text[])) AS ours (source)
+        CROSS JOIN LATERAL (
+            SELECT FROM :"schema".:"queue" AS q
+            WHERE q.:"source" = ours.source AND q.:"status" = :ready AND q.ocr_not_before IS NOT NULL
+            ORDER BY q.ocr_not_before
+            LIMIT CAST($2 AS bigint)
+        ) AS one
         LIMIT CAST($2 AS bigint)) AS waiting),
     (SELECT count(*) FROM claim WHERE is_ours),
     (SELECT count(*) FROM claim WHERE NOT is_ours),
     (SELECT count(*) FROM (
-        SELECT FROM :"schema".:"queue" AS q
-        WHERE q.:"source" = ANY (CAST($1 AS text[])) AND q.:"status" = :failed
+        SELECT FROM unnest(CAST($1 AS text[])) AS ours (source)
+        CROSS JOIN LATERAL (
+            SELECT FROM :"schema".:"queue" AS q
+            WHERE q.:"source" = ours.source AND q.:"status" = :failed
+            ORDER BY q.ocr_last_error_at, q.:"id"
+            LIMIT CAST($2 AS bigint)
+        ) AS one
         LIMIT CAST($2 AS bigint)) AS failed),
     CASE WHEN isfinite(oldest.created)
         THEN CAST(GREATEST(extract(epoch FROM now() - oldest.created) * 1000, 0) AS bigint) END,

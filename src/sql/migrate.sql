@@ -45,18 +45,22 @@ wanted_option (name, value) AS (
     WHERE NOT EXISTS (SELECT FROM unnest(queue.reloptions) AS o WHERE split_part(o, '=', 1) = w.name)
     GROUP BY queue.schema, queue.name
 ),
--- Indexes. ocr_lease_until is in none of them: renewals would not be HOT.
+-- Indexes. ocr_lease_until is in none of them: renewals would not be HOT. Each that is counted or walked in order
+-- begins with the source: rows of other sources are not looked at. One of another definition is built anew.
 wanted_index (place, name, columns, predicate) AS (
     VALUES
         (1, :'queue' || '_ocr_claim', format('%I, %I, %I', :'source', :'created', :'id'),
             format('((%I = %s) AND (%I IS NULL) AND (ocr_not_before IS NULL))', :'status', :ready, :'worker')),
-        (2, :'queue' || '_ocr_promote', 'ocr_not_before',
+        (2, :'queue' || '_ocr_promote', format('%I, ocr_not_before', :'source'),
             format('((%I = %s) AND (ocr_not_before IS NOT NULL))', :'status', :ready)),
         (3, :'queue' || '_ocr_claimed', format('%I', :'id'), format('(%I = %s)', :'status', :claimed)),
-        (4, :'queue' || '_ocr_failed', format('ocr_last_error_at, %I', :'id'), format('(%I = %s)', :'status', :failed))
+        (4, :'queue' || '_ocr_failed', format('%I, ocr_last_error_at, %I', :'source', :'id'),
+            format('(%I = %s)', :'status', :failed))
 ), index_state AS (
     SELECT w.*, queue.schema, queue.name AS queue, i.indexrelid IS NOT NULL AS is_there,
-        COALESCE(i.indisvalid AND pg_catalog.pg_get_expr(i.indpred, i.indrelid) = w.predicate, false) AS is_good
+        COALESCE(i.indisvalid AND pg_catalog.pg_get_expr(i.indpred, i.indrelid) = w.predicate
+            AND w.columns = (SELECT string_agg(pg_catalog.pg_get_indexdef(i.indexrelid, n, false), ', ' ORDER BY n)
+                FROM generate_series(1, i.indnatts) AS n), false) AS is_good
     FROM queue
     CROSS JOIN wanted_index AS w
     LEFT JOIN (pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid)

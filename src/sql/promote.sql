@@ -2,21 +2,30 @@
 -- time (null: none waits).
 -- $1 sources (array)  $2 at most
 WITH due AS MATERIALIZED (
-    SELECT q.:"id" AS id
-    FROM :"schema".:"queue" AS q
-    WHERE q.:"status" = :ready AND q.ocr_not_before IS NOT NULL AND q.ocr_not_before <= now()
-        AND q.:"source" = ANY (CAST($1 AS text[]))
-    ORDER BY q.ocr_not_before
+    SELECT one.id
+    FROM unnest(CAST($1 AS text[])) AS ours (source)
+    CROSS JOIN LATERAL (
+        SELECT q.:"id" AS id
+        FROM :"schema".:"queue" AS q
+        WHERE q.:"status" = :ready AND q.ocr_not_before IS NOT NULL AND q.ocr_not_before <= now()
+            AND q.:"source" = ours.source
+        ORDER BY q.ocr_not_before
+        LIMIT CAST($2 AS bigint)
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS one
     LIMIT CAST($2 AS bigint)
-    FOR NO KEY UPDATE SKIP LOCKED
 ), promoted AS (
     UPDATE :"schema".:"queue" AS q SET ocr_not_before = NULL FROM due WHERE q.:"id" = due.id
 )
 SELECT (SELECT count(*) FROM due),
-    (SELECT CASE WHEN isfinite(q.ocr_not_before)
-            THEN CAST(extract(epoch FROM q.ocr_not_before - now()) * 1000 AS bigint) ELSE 0 END
-        FROM :"schema".:"queue" AS q
-        WHERE q.:"status" = :ready AND q.ocr_not_before < 'infinity' AND q.:"source" = ANY (CAST($1 AS text[]))
-            AND q.:"id" NOT IN (SELECT due.id FROM due)
-        ORDER BY q.ocr_not_before
-        LIMIT 1);
+    (SELECT min(CASE WHEN isfinite(head.not_before)
+            THEN CAST(extract(epoch FROM head.not_before - now()) * 1000 AS bigint) ELSE 0 END)
+        FROM unnest(CAST($1 AS text[])) AS ours (source)
+        CROSS JOIN LATERAL (
+            SELECT q.ocr_not_before AS not_before
+            FROM :"schema".:"queue" AS q
+            WHERE q.:"status" = :ready AND q.ocr_not_before < 'infinity' AND q.:"source" = ours.source
+                AND q.:"id" NOT IN (SELECT due.id FROM due)
+            ORDER BY q.ocr_not_before
+            LIMIT 1
+        ) AS head);

@@ -1,5 +1,6 @@
--- Renews leases: one row for each that was given, in order, saying whether the claim still stands. A row that
--- somebody has locked is left for the next time: one operator's open transaction must not hold up all leases.
+-- Renews leases: one row for each that was given, in order, saying whether the claim still stands, and whether it
+-- was renewed. A row that somebody has locked stands and is left for the next time: one operator's open transaction
+-- must not hold up all leases.
 -- $1 ids (array)  $2 claim tokens (array)  $3 lease in ms
 WITH lease AS (
     SELECT given.id, given.token, given.place
@@ -10,7 +11,7 @@ WITH lease AS (
     JOIN :"schema".:"queue" AS q ON q.:"id" = lease.id
     WHERE q.:"status" = :claimed AND q.ocr_claim = lease.token AND starts_with(q.ocr_claim, q.:"worker" || '/')
 ), free AS MATERIALIZED (
-    SELECT q.:"id" AS id
+    SELECT q.:"id" AS id, lease.place
     FROM lease
     JOIN :"schema".:"queue" AS q ON q.:"id" = lease.id
     WHERE q.:"status" = :claimed AND q.ocr_claim = lease.token AND starts_with(q.ocr_claim, q.:"worker" || '/')
@@ -21,6 +22,7 @@ WITH lease AS (
     FROM free
     WHERE q.:"id" = free.id
 )
-SELECT EXISTS (SELECT FROM standing WHERE standing.place = lease.place)
+SELECT EXISTS (SELECT FROM standing WHERE standing.place = lease.place),
+    EXISTS (SELECT FROM free WHERE free.place = lease.place)
 FROM lease
 ORDER BY lease.place;

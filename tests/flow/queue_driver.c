@@ -10,7 +10,9 @@
 #include "clock.h"
 #include "db.h"
 #include "json.h"
+#include "keeper_lease.h"
 #include "mem.h"
+#include "scoreboard.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -189,9 +191,13 @@ static int call_release(struct driver *d, const cJSON *c, cJSON *answer, struct 
 	return queue_release(d->q, json_text(c, "worker"), &job, err);
 }
 
-static void add_index(void *arg, size_t index)
+/* Into the answer: the indexes that are lost, and those that were locked. */
+static void add_fate(void *arg, size_t index, enum queue_lease_fate fate)
 {
-	cJSON_AddItemToArray(arg, cJSON_CreateNumber((double)index));
+	if (fate != QUEUE_LEASE_RENEWED)
+		cJSON_AddItemToArray(
+			cJSON_GetObjectItem(arg, fate == QUEUE_LEASE_LOST ? "lost" : "locked"),
+			cJSON_CreateNumber((double)index));
 }
 
 static int call_renew(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
@@ -204,9 +210,44 @@ static int call_renew(struct driver *d, const cJSON *c, cJSON *answer, struct er
 
 	cJSON_ArrayForEach(item, given) leases[count++] = (struct queue_lease){
 		.id = json_text(item, "id"), .token = json_text(item, "token")};
-	rc = queue_renew(
-		d->q, leases, count, add_index, cJSON_AddArrayToObject(answer, "lost"), err);
+	cJSON_AddArrayToObject(answer, "lost");
+	cJSON_AddArrayToObject(answer, "locked");
+	rc = queue_renew(d->q, leases, count, add_fate, answer, err);
 	free(leases);
+	return rc;
+}
+
+/* The keeper's renewal over a scoreboard with a slot for each lease: how much longer each claim is
+ * good, 0 = nothing said, and which are lost. */
+static int call_renew_slots(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	const cJSON *given = json_get(c, "leases");
+	const int count = cJSON_GetArraySize(given);
+	const int64_t now_ms = clock_boot_ms();
+	cJSON *left = cJSON_AddArrayToObject(answer, "leftMs");
+	cJSON *lost = cJSON_AddArrayToObject(answer, "lost");
+	struct scoreboard *board;
+	int rc;
+
+	if (scoreboard_new(&board, count, 0, err) != 0)
+		return -1;
+	for (int i = 0; i < count; i++) {
+		const cJSON *lease = cJSON_GetArrayItem(given, i);
+
+		scoreboard_alive(board, i + 1);
+		scoreboard_claim(board, i + 1, 0, i + 1, json_text(lease, "token"));
+		scoreboard_document(board, i + 1, json_text(lease, "id"));
+	}
+	rc = lease_renew(board, d->q, 0, d->settings.lease_ms, err);
+	for (int i = 0; i < count; i++) {
+		const int64_t until_ms = scoreboard_valid_until(board, i + 1, i + 1);
+
+		cJSON_AddItemToArray(
+			left, cJSON_CreateNumber(until_ms == 0 ? 0 : (double)(until_ms - now_ms)));
+		cJSON_AddItemToArray(
+			lost, cJSON_CreateBool(scoreboard_is_lost(board, i + 1, i + 1)));
+	}
+	scoreboard_free(board);
 	return rc;
 }
 
@@ -375,6 +416,7 @@ static const struct call {
 	{"fail", call_fail},
 	{"release", call_release},
 	{"renew", call_renew},
+	{"renewSlots", call_renew_slots},
 	{"reclaim", call_reclaim},
 	{"adopt", call_adopt},
 	{"claims", call_claims},

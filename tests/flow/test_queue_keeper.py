@@ -31,8 +31,25 @@ def test_a_locked_row_does_not_hold_up_the_other_leases(database, new_client):
     db.execute("UPDATE extraction_queue SET ocr_lease_until = '2020-01-01'")
     with db.connect() as other, other.transaction():
         other.execute("SELECT 1 FROM extraction_queue WHERE id = %s FOR UPDATE", [jobs[0]["id"]])
-        assert client.renew(*jobs) == []
+        answer = client.call("renew", leases=jobs)
+        assert (answer["lost"], answer["locked"]) == ([], [0])
     assert [db.row(j["id"], "ocr_lease_until > now()") for j in jobs] == [False, True]
+    assert client.call("renew", leases=jobs)["locked"] == []
+    assert db.row(jobs[0]["id"], "ocr_lease_until > now()")
+
+
+def test_a_worker_is_told_of_the_leases_that_the_database_renewed_and_of_no_other(database, new_client):
+    db = database()
+    db.add(3)
+    client = new_client(db.url, statementTimeoutMs=5000, leaseMs=60_000)
+    jobs = [client.claim() for _ in range(3)]
+    client.release(jobs[2])
+    with db.connect() as other, other.transaction():
+        other.execute("SELECT 1 FROM extraction_queue WHERE id = %s FOR UPDATE", [jobs[0]["id"]])
+        answer = client.call("renewSlots", leases=jobs)
+    assert answer["lost"] == [False, False, True]
+    assert [left >= 60_000 for left in answer["leftMs"]] == [False, True, False]
+    assert answer["leftMs"][0] == 0
 
 
 def test_renewals_stay_hot(database, new_client):

@@ -94,6 +94,21 @@ def test_an_index_for_other_status_numbers_is_replaced(database, new_client):
     assert "status_id = 7" in db.one("SELECT pg_get_indexdef('extraction_queue_ocr_claim'::regclass)")
 
 
+@pytest.mark.parametrize("name, columns, where", [
+    ("failed", "ocr_last_error_at, id", "status_id = 5"),
+    ("promote", "ocr_not_before", "status_id = 3 AND ocr_not_before IS NOT NULL"),
+])
+def test_an_index_of_an_older_definition_is_replaced(database, new_client, name, columns, where):
+    db = database()
+    index = f"extraction_queue_ocr_{name}"
+    db.execute(f"DROP INDEX {index}")
+    db.execute(f"CREATE INDEX {index} ON extraction_queue ({columns}) WHERE {where}")
+    client = new_client(db.url)
+    assert [s.split()[0] for s in client.migrate()] == ["DROP", "CREATE"]
+    assert f"(document_source, {columns})" in db.one("SELECT pg_get_indexdef(%s::regclass)", [index])
+    assert client.migrate() == []
+
+
 def test_writers_go_on_while_it_runs(database, new_client):
     """Each writer's transactions stay short of the lock timeouts' sum, none fails, and the migration gets through."""
     db = database(migrate=False)

@@ -116,6 +116,21 @@ def test_pages_of_another_key_are_not_used_and_do_not_stay(settled):
     assert db.one("SELECT count(*) FROM extraction_queue_page") == 0
 
 
+def test_a_page_that_could_not_be_read_is_read_again_after_a_requeue(settled):
+    db, client, job = settled
+    unread = {"page": 2, "tokens": 1, "result": {"page": 2, "isCompleted": False, "error": "refused", "lines": []}}
+    client.checkpoint(job, [page(1), unread])
+    client.fail(job)
+    client.call("requeue", ids=[job["id"]])
+    again = client.claim()
+    assert client.checkpoints(again) == [1]
+    assert client.checkpoint(again, [page(2, lines=3)]) == 0
+    assert client.checkpoints(again) == [1, 2]
+    assert client.complete(again) == 0
+    assert db.one("SELECT file_content -> 'totalLines', file_content #> '{pages,1,isCompleted}' "
+                  "FROM extraction_queue") == (4, True)
+
+
 def test_pages_read_before_a_crash_count_in_the_next_claim(settled):
     db, client, job = settled
     client.checkpoint(job, [page(1)])
@@ -201,6 +216,28 @@ def test_an_error_text_is_bounded_and_keeps_its_characters(settled):
     assert db.row(job["id"], "status_id", "ocr_error") == (5, "é" * 2000)
 
 
+@pytest.mark.parametrize("retry_after_ms, status", [(-1, 5), (60_000, 3)])
+@pytest.mark.parametrize("refusal", ["constraint", "encoding"])
+def test_a_failure_whose_text_is_refused_is_written_with_a_fixed_text(settled, refusal, retry_after_ms, status):
+    db, client, job = settled
+    if refusal == "constraint":
+        db.execute(r"ALTER TABLE extraction_queue ADD CHECK (ocr_error !~ 'page \d')")
+    else:
+        db.execute("ALTER TABLE extraction_queue ADD CHECK (octet_length(convert_to(ocr_error, 'LATIN1')) > 0)")
+    assert client.fail(job, "page 7: \u5931\u6557", retry_after_ms=retry_after_ms) == 0
+    assert db.row(job["id"], "status_id", "worker_id", "ocr_error") == (
+        status, None, "the error text could not be stored")
+
+
+def test_a_failure_that_no_text_helps_is_an_error_and_the_claim_stands(settled):
+    db, client, job = settled
+    db.execute("ALTER TABLE extraction_queue ADD CHECK (ocr_error IS NULL)")
+    with pytest.raises(AssertionError) as failure:
+        client.fail(job)
+    assert failure.value.code == "23514"
+    assert client.renew(job) == []
+
+
 def test_a_release_gives_the_attempt_back(settled):
     db, client, job = settled
     assert client.release(job) == 0
@@ -238,6 +275,29 @@ def test_a_failure_whose_answer_was_lost_is_known_to_be_done(broken, retry_after
     proxy.cut(b"ocr_error = left(")
     assert client.fail(job, retry_after_ms=retry_after_ms) == 0
     assert db.row(job["id"], "status_id", "ocr_attempts") == (status, 1)
+
+
+@pytest.mark.parametrize("settle, status", [("complete", 4), ("fail", 5), ("fail with a retry", 3)])
+def test_settling_again_after_an_earlier_call_lost_its_answer_is_known_to_be_done(broken, settle, status):
+    """The first call gives up after all its tries, though one of them was done."""
+    db, client, proxy = broken
+    job = client.claim()
+    proxy.cut(b"ocr_completed_at = ", times=4)
+    with pytest.raises(AssertionError) as failure:
+        WRITES[settle](client, job)
+    assert failure.value.kind == "transient"
+    assert db.row(job["id"], "status_id") == status
+    assert WRITES[settle](client, job) == 0
+    assert db.row(job["id"], "status_id", "ocr_attempts") == (status, 1)
+
+
+@pytest.mark.parametrize("settle", ["complete", "fail", "fail with a retry"])
+def test_settling_twice_over_a_good_connection_is_done_once(settled, settle):
+    db, client, job = settled
+    assert WRITES[settle](client, job) == 0
+    before = db.execute(SNAPSHOT)
+    assert WRITES[settle](client, job) == 0
+    assert db.execute(SNAPSHOT) == before
 
 
 def test_a_release_whose_answer_was_lost_counts_once(broken):

@@ -77,3 +77,23 @@ def test_a_claim_reads_the_claim_index_and_the_row_and_nothing_else(database, so
     assert {n["Index Name"] for n in found if "Index Name" in n} == {"extraction_queue_ocr_claim", "extraction_queue_pkey"}
     assert not [n for n in found if n["Node Type"] in ("Seq Scan", "Bitmap Heap Scan")]
     assert explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"] <= buffers
+
+
+@pytest.mark.parametrize("what, columns", [
+    ("failed", {"status": 5, "ocr_last_error_at": "2026-01-01", "ocr_error": "x"}),
+    ("waiting", {"ocr_not_before": "2026-01-01"}),
+    ("ready", {}),
+])
+@pytest.mark.parametrize("statement, arguments, buffers", [
+    ("depth.sql", "'{index,acte}', 100001", 60),
+    ("requeue_failed.sql", "'{index,acte}', '2026-02-01', NULL, 1000", 150),
+    ("promote.sql", "'{index,acte}', 1000", 150),
+])
+def test_rows_of_another_source_are_not_looked_at(database, sourcedir, what, columns, statement, arguments, buffers):
+    db = database()
+    db.add(50_000, source="plan", **columns)
+    db.add(3, source="index", **columns)
+    db.execute("ANALYZE extraction_queue")
+    explained = explain(db, sourcedir, statement, arguments)
+    assert not [n for n in nodes(explained["Plan"]) if n["Node Type"] == "Seq Scan" and n["Actual Loops"]]
+    assert explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"] <= buffers
