@@ -89,6 +89,23 @@ static void even_background(PIX **grey)
 	(void)step(grey, pixGammaTRC(NULL, *grey, 1, 0, WHITE_FROM));
 }
 
+/* Beside a sheet that lies askew the bed runs out in a wedge thinner than any solid block: what hangs
+ * on the bed along the image's edge belongs to it. */
+static void add_tapering_ends(PIX *bed, PIX *ink)
+{
+	PIX *edge = pixCopy(NULL, ink);
+	const l_int32 width = pixGetWidth(ink) - 2 * BED_PIXELS;
+	const l_int32 height = pixGetHeight(ink) - 2 * BED_PIXELS;
+
+	if (edge != NULL) {
+		(void)pixRasterop(
+			edge, BED_PIXELS, BED_PIXELS, width, height, PIX_CLR, NULL, 0, 0);
+		(void)pixOr(edge, edge, bed);
+		(void)pixSeedfillBinary(bed, bed, edge, 8);
+	}
+	pixDestroy(&edge);
+}
+
 /*
  * The scanner's bed beside the sheet: solid dark areas that reach the image's edge, and what hangs
  * on them by more than a stroke. Returns a mask, NULL where there is none.
@@ -104,10 +121,12 @@ static PIX *find_bed(PIX *ink)
 	pixDestroy(&inner);
 	if (bed != NULL)
 		(void)pixZero(bed, &empty);
-	if (empty)
+	if (empty) {
 		pixDestroy(&bed);
-	else
-		(void)pixDilateBrick(bed, bed, BED_PIXELS / 2, BED_PIXELS / 2);
+		return NULL;
+	}
+	add_tapering_ends(bed, ink);
+	(void)pixDilateBrick(bed, bed, BED_PIXELS / 2, BED_PIXELS / 2);
 	return bed;
 }
 
