@@ -7,6 +7,8 @@
 
 enum {
 	WHITE_FROM = 200, /* where the paper was put */
+	LIGHT_FROM = 128,
+	WHITE_ALREADY = 250,
 	INK_BELOW = 190,
 	BED_PIXELS = 21,      /* no stroke of body text is a solid block of this size */
 	X_HEIGHT_WANTED = 20, /* at 24 a page took a fifth longer and was no better */
@@ -57,15 +59,51 @@ static bool step(PIX **pix, PIX *made)
 	return true;
 }
 
+/* Of a page in black and white, and of one whose scanner has cleared the paper: nine tenths of what
+ * is light are white. */
+static bool paper_is_white(PIX *grey)
+{
+	NUMA *histogram = pixGetGrayHistogram(grey, 1);
+	l_float32 light = 0;
+	l_float32 white = 0;
+
+	if (histogram != NULL) {
+		(void)numaGetSumOnInterval(histogram, LIGHT_FROM, 255, &light);
+		(void)numaGetSumOnInterval(histogram, WHITE_ALREADY, 255, &white);
+	}
+	numaDestroy(&histogram);
+	return light > 0 && white > light * 0.9F;
+}
+
 /*
  * Uneven paper becomes 200 everywhere (not on sheets too small for that), then its grain is cut off:
- * where there is little ink, the recogniser would take the grain for it.
+ * where there is little ink, the recogniser would take the grain for it. Paper that is white already
+ * would only lose strokes where lines of text stand close and little of it is to be seen.
  */
 static void even_background(PIX **grey)
 {
+	if (paper_is_white(*grey))
+		return;
 	if (pixGetWidth(*grey) >= 64 && pixGetHeight(*grey) >= 64)
 		(void)step(grey, pixBackgroundNormSimple(*grey, NULL, NULL));
 	(void)step(grey, pixGammaTRC(NULL, *grey, 1, 0, WHITE_FROM));
+}
+
+/* Beside a sheet that lies askew the bed runs out in a wedge thinner than any solid block: what hangs
+ * on the bed along the image's edge belongs to it. */
+static void add_tapering_ends(PIX *bed, PIX *ink)
+{
+	PIX *edge = pixCopy(NULL, ink);
+	const l_int32 width = pixGetWidth(ink) - 2 * BED_PIXELS;
+	const l_int32 height = pixGetHeight(ink) - 2 * BED_PIXELS;
+
+	if (edge != NULL) {
+		(void)pixRasterop(
+			edge, BED_PIXELS, BED_PIXELS, width, height, PIX_CLR, NULL, 0, 0);
+		(void)pixOr(edge, edge, bed);
+		(void)pixSeedfillBinary(bed, bed, edge, 8);
+	}
+	pixDestroy(&edge);
 }
 
 /*
@@ -83,10 +121,12 @@ static PIX *find_bed(PIX *ink)
 	pixDestroy(&inner);
 	if (bed != NULL)
 		(void)pixZero(bed, &empty);
-	if (empty)
+	if (empty) {
 		pixDestroy(&bed);
-	else
-		(void)pixDilateBrick(bed, bed, BED_PIXELS / 2, BED_PIXELS / 2);
+		return NULL;
+	}
+	add_tapering_ends(bed, ink);
+	(void)pixDilateBrick(bed, bed, BED_PIXELS / 2, BED_PIXELS / 2);
 	return bed;
 }
 

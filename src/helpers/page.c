@@ -20,6 +20,8 @@ enum {
 	DPI_MIN = 70,
 	DPI_UNKNOWN = 300
 };
+/* Mean score of a word: printed tables have 0.9 and more, handwritten ones less than 0.47. */
+static const double legible_score = 0.55;
 
 /* What a page is made of while it is being read. */
 struct work {
@@ -197,50 +199,66 @@ static void read_columns(struct work *w, const struct table *t, struct read_line
 	}
 }
 
-static void read_rows(struct work *w, const struct table *t)
+/* Handwriting, mostly: cells made of words that are guessed would look like inscriptions. */
+static bool is_legible(const struct read_line *lines, size_t count)
 {
-	struct read_lines lines = {0};
-	struct table_rows rows;
-	struct cell_line *cells;
+	double score = 0;
+	int words = 0;
 
-	read_columns(w, t, &lines);
-	cells = mem_calloc(lines.count, sizeof *cells);
-	for (size_t i = 0; i < lines.count; i++) {
-		const struct read_line *line = &lines.items[i];
-
-		cells[i] = (struct cell_line){
-			line->box, line->column, line->text, line->score, line->words};
+	for (size_t i = 0; i < count; i++) {
+		score += lines[i].score;
+		words += lines[i].words;
 	}
-	table_rows_make(&rows, t, cells, lines.count, w->em);
+	return words == 0 || score >= legible_score * words;
+}
+
+static void add_table(
+	struct work *w, const struct table *t, const struct read_line *lines, size_t count)
+{
+	struct cell_line *cells = mem_calloc(count, sizeof *cells);
+	struct table_rows rows;
+
+	for (size_t i = 0; i < count; i++)
+		cells[i] = (struct cell_line){lines[i].box, lines[i].column, lines[i].text,
+			lines[i].score, lines[i].words};
+	table_rows_make(&rows, t, cells, count, w->em);
 	add_rows(w, &rows);
 	cJSON_AddNumberToObject(w->body, "detected",
 		table_count_rows(t, w->shapes.words, w->shapes.word_count, w->em) - rows.titled);
 	table_rows_fini(&rows);
 	free(cells);
-	read_lines_fini(&lines);
 }
 
-static void add_all_text(struct buf *text, const struct read_lines *lines)
+static void add_all_text(struct buf *text, const struct read_line *lines, size_t count)
 {
-	for (size_t i = 0; i < lines->count; i++)
-		add_text_line(text, lines->items[i].text);
+	for (size_t i = 0; i < count; i++)
+		add_text_line(text, lines[i].text);
 }
 
+/* The lines above the table, of each column and below it, read once whatever becomes of them. */
 static void read_register(struct work *w, const struct table *t)
 {
 	const int width = w->image.width;
-	struct read_lines above = {0};
-	struct read_lines below = {0};
+	struct read_lines lines = {0};
+	size_t first;
+	size_t past;
 
-	read_part(w, (struct box){0, 0, width, t->top}, READ_BLOCK, &above);
-	add_header(w->body, &above);
-	add_all_text(&w->text, &above);
-	read_rows(w, t);
+	read_part(w, (struct box){0, 0, width, t->top}, READ_BLOCK, &lines);
+	add_header(w->body, &lines);
+	first = lines.count;
+	read_columns(w, t, &lines);
+	past = lines.count;
 	read_part(w, (struct box){0, t->bottom, width, w->image.height - t->bottom}, READ_BLOCK,
-		&below);
-	add_all_text(&w->text, &below);
-	read_lines_fini(&above);
-	read_lines_fini(&below);
+		&lines);
+	if (is_legible(lines.items + first, past - first)) {
+		add_all_text(&w->text, lines.items, first);
+		add_table(w, t, lines.items + first, past - first);
+		add_all_text(&w->text, lines.items + past, lines.count - past);
+	} else {
+		add_lines(w, &lines);
+		add_warning(w->body, "columns_unavailable");
+	}
+	read_lines_fini(&lines);
 }
 
 static bool find_table(const struct work *w, struct table *t)

@@ -136,6 +136,33 @@ def test_reads_pages_never_seen_before(helper, tmp_path, kind):
         assert ("columns_unavailable" in body.get("warnings", [])) == (kind == "plain")
 
 
+@pytest.mark.parametrize("kind, seed", [("letter", 598592290), ("letter", 863330072),      # lines that touch
+                                        ("gaps", 86892592), ("gaps", 722186792)])        # a wedge of scanner bed
+def test_reads_pages_that_were_misread_once(helper, tmp_path, monkeypatch, kind, seed):
+    monkeypatch.setenv("TESSERACT_SEED", str(seed))
+    test_reads_pages_never_seen_before(helper, tmp_path, kind)
+
+
+def scribble(draw, rng, x, y):
+    """What no one can read, in the size of a word."""
+    points = [(x + 9 * i + rng.randint(-6, 6), y + rng.randint(-16, 16)) for i in range(14)]
+    draw.line(points, 0, 3, joint="curve")
+
+
+def test_makes_no_inscriptions_of_what_it_cannot_read(helper):
+    image, rng = Image.new("L", (1400, 1000), 255), random.Random(1850)
+    draw = ImageDraw.Draw(image)
+    for i in range(7):
+        draw.line((100 + 200 * i, 100, 100 + 200 * i, 900), 0, 4)
+    for i in range(9):
+        draw.line((100, 100 + 100 * i, 1300, 100 + 100 * i), 0, 4)
+    for i in range(48):
+        scribble(draw, rng, 135 + 200 * (i % 6), 150 + 100 * (i // 6))
+    body = helper.ask(pnm(image), True)["body"]
+    check_shape(body)
+    assert body["rows"] is None and body["warnings"] == ["columns_unavailable"] and body["lines"]
+
+
 def test_finds_the_four_values_of_the_header(helper):
     pdf = SOURCE / "tests/data/index-quadrille.pdf"
     truth = json.loads(pdf.with_suffix(".json").read_text())
