@@ -98,8 +98,7 @@ static void add_tapering_ends(PIX *bed, PIX *ink)
 	const l_int32 height = pixGetHeight(ink) - 2 * BED_PIXELS;
 
 	if (edge != NULL) {
-		(void)pixRasterop(
-			edge, BED_PIXELS, BED_PIXELS, width, height, PIX_CLR, NULL, 0, 0);
+		(void)pixRasterop(edge, BED_PIXELS, BED_PIXELS, width, height, PIX_CLR, NULL, 0, 0);
 		(void)pixOr(edge, edge, bed);
 		(void)pixSeedfillBinary(bed, bed, edge, 8);
 	}
