@@ -35,8 +35,8 @@ def finish(daemon):
 def test_scans_nobody_has_seen_become_text_with_the_local_engine(new_office, new_daemon, tmp_path):
     office = new_office()
     truths = {}
-    for kind, source in (("letter", "acte"), ("ruled", "index")):
-        for pdf in offices.generated(tmp_path / kind, kind, count=2):
+    for kind, source, coding in (("letter", "acte", "g4"), ("ruled", "index", "jpeg")):
+        for pdf in offices.generated(tmp_path / kind, kind, count=2, coding=coding):
             truths[office.add(pdf.name, source, pdf)] = json.loads(pdf.with_suffix(".json").read_text())
     daemon = new_daemon({"prod": office.settings()}, sections={"queue": ACTES}, workers=2).start()
     wait_until_idle(office)
@@ -203,7 +203,7 @@ def test_ids_and_result_columns_of_either_type(new_office, new_daemon, gemini, t
 
 
 def test_reading_one_local_file_prints_its_result(programs, tmp_path):
-    pdf = offices.generated(tmp_path, "letter")[0]
+    pdf = offices.generated(tmp_path, "letter", coding="jpeg")[0]
     truth = json.loads(pdf.with_suffix(".json").read_text())
     conf = tmp_path / "read.conf"
     conf.write_text(f'user = "nobody"\nengine {{ prompt_directory = "{programs / "prompts"}" }}\nrender_helper = "{programs / "indexocr-render"}"\n'
