@@ -530,7 +530,7 @@ static int keeper_main(const struct process *process)
 			"Cannot start");
 		status = err.kind == ERR_CONFIG ? EX_CONFIG : EX_SOFTWARE;
 	} else {
-		scoreboard_state(k.board, SB_KEEPER, SB_READING);
+		scoreboard_state(k.board, SB_KEEPER, SB_IDLE);
 		while (!k.closing)
 			turn(&k);
 		last_turn(&k);
