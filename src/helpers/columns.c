@@ -301,6 +301,102 @@ bool table_from_gaps(struct table *t, const struct box *words, size_t count, int
 	return found;
 }
 
+/* ---- a title row ------------------------------------------------------------------------------- */
+
+/* The titles of a line that falls into six pieces by itself. */
+static bool titles_from_line(
+	const struct box *line, size_t count, int em, struct span *spans, struct box *titles)
+{
+	int top = line[0].y;
+	int bottom = line[0].y + line[0].h;
+
+	if (merge_spans(line, count, em * 2 / 3, spans) != TABLE_COLUMNS)
+		return false;
+	for (size_t i = 1; i < count; i++) {
+		top = line[i].y < top ? line[i].y : top;
+		bottom = line[i].y + line[i].h > bottom ? line[i].y + line[i].h : bottom;
+	}
+	for (int c = 0; c < TABLE_COLUMNS; c++)
+		titles[c] =
+			(struct box){spans[c].from, top, spans[c].to - spans[c].from, bottom - top};
+	return true;
+}
+
+size_t title_rows_find(
+	const struct box *words, size_t count, int em, struct title_row *rows, size_t room)
+{
+	struct box *sorted = mem_calloc(count, sizeof *sorted);
+	struct span *spans = mem_calloc(count, sizeof *spans);
+	size_t *begins = mem_calloc(count + 1, sizeof *begins);
+	size_t found = 0;
+	size_t lines;
+
+	if (count > 0)
+		memcpy(sorted, words, count * sizeof *sorted);
+	qsort(sorted, count, sizeof *sorted, by_middle);
+	lines = find_lines(sorted, count, em, begins);
+	for (size_t i = 0; i + 1 < lines && found < room; i++)
+		found += titles_from_line(sorted + begins[i], begins[i + 1] - begins[i], em, spans,
+			rows[found].title);
+	free(begins);
+	free(spans);
+	free(sorted);
+	return found;
+}
+
+/* The middle of the widest gap between the spans that lies between two titles; -1 where none is
+ * wide enough to be sure of. */
+static int widest_gap(const struct span *spans, size_t count, const struct box *left,
+	const struct box *right, int least)
+{
+	int widest = least - 1;
+	int middle = -1;
+
+	for (size_t i = 1; i < count; i++) {
+		const int from = spans[i - 1].to;
+		const int to = spans[i].from;
+
+		if (from >= left->x + left->w && to <= right->x && to - from > widest) {
+			widest = to - from;
+			middle = (from + to) / 2;
+		}
+	}
+	return middle;
+}
+
+bool table_from_titles(
+	struct table *t, const struct title_row *row, const struct box *words, size_t count, int em)
+{
+	struct box *below = mem_calloc(count, sizeof *below);
+	struct span *spans = mem_calloc(count, sizeof *spans);
+	const struct box *title = row->title;
+	const int least = em / 5 > 2 ? em / 5 : 2;
+	bool found = true;
+	size_t n = 0;
+	size_t merged;
+
+	*t = (struct table){.top = title[0].y - em / 2};
+	for (size_t i = 0; i < count; i++) {
+		if (words[i].y + words[i].h / 2 < title[0].y)
+			continue;
+		below[n++] = words[i];
+		if (words[i].y + words[i].h + em / 2 > t->bottom)
+			t->bottom = words[i].y + words[i].h + em / 2;
+	}
+	merged = merge_spans(below, n, least, spans);
+	for (int c = 1; c < TABLE_COLUMNS && found; c++) {
+		t->edge[c] = widest_gap(spans, merged, &title[c - 1], &title[c], least);
+		found = t->edge[c] >= 0;
+	}
+	if (found) {
+		t->edge[0] = spans[0].from - em / 2;
+		t->edge[TABLE_COLUMNS] = spans[merged - 1].to + em / 2;
+	}
+	free(spans);
+	free(below);
+	return found;
+}
+
 /* ---- places in a table ------------------------------------------------------------------------- */
 
 int table_column(const struct table *t, const struct box *b)

@@ -55,6 +55,23 @@ bool table_from_rules(struct table *t, const struct stroke *vertical, size_t ver
  */
 bool table_from_gaps(struct table *t, const struct box *words, size_t count, int em);
 
+/* A line that may hold the columns' titles: it falls into six pieces. What they say is for others. */
+struct title_row {
+	struct box title[TABLE_COLUMNS];
+};
+
+/* The first such lines from above, at most room; returns how many. */
+size_t title_rows_find(
+	const struct box *words, size_t count, int em, struct title_row *rows, size_t room);
+
+/*
+ * From a line known to hold the six titles, where the gaps alone are too narrow to say: each
+ * boundary is the widest gap between two neighbouring titles that nothing from the titles down
+ * covers. Not found where two titles have none between them.
+ */
+bool table_from_titles(struct table *t, const struct title_row *row, const struct box *words,
+	size_t count, int em);
+
 /* The column in which most of a box lies; -1 outside the table. */
 int table_column(const struct table *t, const struct box *b);
 

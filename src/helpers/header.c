@@ -202,7 +202,7 @@ void header_fini(struct header *h)
 	}
 }
 
-bool header_is_title_row(const char *const cells[6])
+int header_count_titles(const char *const cells[6])
 {
 	int alike = 0;
 
@@ -212,5 +212,10 @@ bool header_is_title_row(const char *const cells[6])
 		(void)fold(cells[c], strlen(cells[c]), folded, sizeof folded);
 		alike += distance(folded, titles[c]) <= strlen(titles[c]) / 3;
 	}
-	return alike >= 3;
+	return alike;
+}
+
+bool header_is_title_row(const char *const cells[6])
+{
+	return header_count_titles(cells) >= 3;
 }

@@ -29,6 +29,8 @@ const char *header_field_name(enum header_field field);
 void header_find(struct header *h, const char *const *lines, size_t count);
 void header_fini(struct header *h);
 
+/* How many of these are, roughly, the title of their column. */
+int header_count_titles(const char *const cells[6]);
 /* Whether these are the columns' titles: at least half of them, roughly. */
 bool header_is_title_row(const char *const cells[6]);
 

@@ -16,6 +16,8 @@
 enum {
 	PAGE_LIMIT_MS = 60 * 1000, /* a page that takes longer is no print */
 	TEXT_MAX_BYTES = 4 << 20,
+	TITLE_ROWS_MAX = 3, /* the titles stand high on the page: no other line is read for them */
+	TITLES_MIN = 4,     /* of six: one may be wrapped, one misread */
 	EM_UNKNOWN = 40,
 	DPI_MIN = 70,
 	DPI_UNKNOWN = 300
@@ -261,13 +263,44 @@ static void read_register(struct work *w, const struct table *t)
 	read_lines_fini(&lines);
 }
 
-static bool find_table(const struct work *w, struct table *t)
+/* What stands in each of the six places, read by itself. */
+static bool says_titles(struct work *w, const struct title_row *row)
+{
+	const char *cells[TABLE_COLUMNS];
+	struct read_lines lines[TABLE_COLUMNS] = {{0}};
+	int alike;
+
+	for (int c = 0; c < TABLE_COLUMNS; c++) {
+		read_part(w, row->title[c], READ_LINE, &lines[c]);
+		cells[c] = lines[c].count > 0 ? lines[c].items[0].text : "";
+	}
+	alike = header_count_titles(cells);
+	for (int c = 0; c < TABLE_COLUMNS; c++)
+		read_lines_fini(&lines[c]);
+	return alike >= TITLES_MIN;
+}
+
+/* The titles are read only where they would lead to a table: reading takes time. */
+static bool find_by_titles(struct work *w, struct table *t)
+{
+	const struct shapes *s = &w->shapes;
+	struct title_row rows[TITLE_ROWS_MAX];
+	const size_t n = title_rows_find(s->words, s->word_count, w->em, rows, TITLE_ROWS_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		if (table_from_titles(t, &rows[i], s->words, s->word_count, w->em) &&
+			says_titles(w, &rows[i]))
+			return true;
+	return false;
+}
+
+static bool find_table(struct work *w, struct table *t)
 {
 	const struct shapes *s = &w->shapes;
 
 	return table_from_rules(t, s->vertical, s->vertical_count, s->horizontal,
 		       s->horizontal_count, w->em) ||
-	       table_from_gaps(t, s->words, s->word_count, w->em);
+	       table_from_gaps(t, s->words, s->word_count, w->em) || find_by_titles(w, t);
 }
 
 /* ---- a page ------------------------------------------------------------------------------------ */

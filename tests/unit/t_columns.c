@@ -313,6 +313,87 @@ static void test_takes_running_text_for_no_table(void **state)
 	}
 }
 
+/* ---- a title row ------------------------------------------------------------------------------- */
+
+/* Titles well apart over cells so close that gaps alone are not believed; two columns nearly empty. */
+static void write_close_table(struct sheet *s)
+{
+	for (int c = 0; c < TABLE_COLUMNS; c++)
+		add_word(s, s->edge[c], s->row_y[0],
+			(s->edge[c + 1] - s->edge[c]) * between(&s->state, 30, 70) / 100, c, 0);
+	for (int r = 1; r <= s->rows; r++)
+		for (int c = 0; c < TABLE_COLUMNS; c++) {
+			const int right = s->edge[c + 1] - s->em * between(&s->state, 40, 60) / 100;
+
+			if (c < 4)
+				add_word(s, s->edge[c], s->row_y[r], right - s->edge[c], c, r);
+			else if (r == s->rows)
+				add_word(s, s->edge[c], s->row_y[r], 2 * s->em, c, r);
+		}
+}
+
+static void test_finds_columns_below_titles_where_gaps_are_narrow(void **state)
+{
+	const uint64_t seed = first_seed();
+
+	(void)state;
+	for (uint64_t i = 0; i < PAGES; i++) {
+		struct sheet *s = new_sheet(seed + i);
+		struct title_row rows[3];
+		struct table t;
+		size_t r = 0;
+		size_t n;
+
+		s->slope = 0; /* lines that lean are straightened before */
+		write_header(s, 2);
+		write_close_table(s);
+		EXPECT(s, !table_from_gaps(&t, s->words, s->word_count, s->em));
+		n = title_rows_find(s->words, s->word_count, s->em, rows, 3);
+		while (r < n && rows[r].title[0].y != s->row_y[0])
+			r++;
+		EXPECT(s, r < n);
+		EXPECT(s, table_from_titles(&t, &rows[r], s->words, s->word_count, s->em));
+		expect_words_in_columns(s, &t);
+		free(s);
+	}
+}
+
+static void test_refuses_titles_with_text_across_them(void **state)
+{
+	const uint64_t seed = first_seed();
+
+	(void)state;
+	for (uint64_t i = 0; i < PAGES; i++) {
+		struct sheet *s = new_sheet(seed + i);
+		const int c = between(&s->state, 1, TABLE_COLUMNS - 1);
+		struct title_row row;
+		struct table t;
+
+		s->slope = 0;
+		write_close_table(s);
+		EXPECT(s, title_rows_find(s->words, s->word_count, s->em, &row, 1) == 1);
+		EXPECT(s, table_from_titles(&t, &row, s->words, s->word_count, s->em));
+		add_word(s, s->edge[c - 1], s->row_y[1], s->edge[c + 1] - s->edge[c - 1], -1, -1);
+		EXPECT(s, !table_from_titles(&t, &row, s->words, s->word_count, s->em));
+		free(s);
+	}
+}
+
+static void test_takes_no_line_of_other_than_six_pieces_for_titles(void **state)
+{
+	(void)state;
+	for (int pieces = 0; pieces <= 9; pieces++) {
+		struct box words[10];
+		struct title_row row;
+
+		for (int i = 0; i < pieces; i++)
+			words[i] = (struct box){i * 200, 100, 100, 20};
+		words[pieces] = (struct box){0, 200, 100, 20};
+		assert_int_equal(title_rows_find(words, (size_t)pieces + 1, 24, &row, 1),
+			pieces == TABLE_COLUMNS);
+	}
+}
+
 /* ---- rows -------------------------------------------------------------------------------------- */
 
 enum { A = 1, B = 2, C = 4, D = 8, E = 16, F = 32 };
@@ -511,6 +592,9 @@ int main(void)
 		cmocka_unit_test(test_finds_nothing_on_a_page_without_rules),
 		cmocka_unit_test(test_finds_columns_between_gaps_wherever_they_are),
 		cmocka_unit_test(test_takes_running_text_for_no_table),
+		cmocka_unit_test(test_finds_columns_below_titles_where_gaps_are_narrow),
+		cmocka_unit_test(test_refuses_titles_with_text_across_them),
+		cmocka_unit_test(test_takes_no_line_of_other_than_six_pieces_for_titles),
 		cmocka_unit_test(test_tells_new_inscriptions_from_wrapped_lines),
 		cmocka_unit_test(test_joins_wrapped_lines_of_a_cell_with_a_space),
 		cmocka_unit_test(test_rows_between_rules_keep_their_lines_whatever_their_distance),
