@@ -1,4 +1,4 @@
-"""Starts a double for a test and speaks to its control routes; for the tests here and in tests/flow."""
+"""Starts a double for a test and speaks to its control routes; for the tests here and in tests/integration."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""What every flow test can ask for: real servers, fresh databases, the build directory."""
+"""What every integration test can ask for: real servers, fresh databases, the build directory."""
 
 import os
 import pathlib
@@ -65,7 +65,7 @@ def pgbouncer(postgres):
 
 @pytest.fixture
 def new_client(builddir):
-    """Factory: a queue client on that database URL (tests/flow/queue_driver.c)."""
+    """Factory: a queue client on that database URL (tests/integration/queue_driver.c)."""
     clients = []
 
     def make(url, **configuration):

@@ -20,7 +20,7 @@ class QueueClient:
         self.worker, self.daemon, self.spawn = worker, daemon, spawn
         self.numbers = itertools.count(1)
         wrapper = os.environ.get("QUEUE_DRIVER_WRAPPER", "").split()
-        self.process = subprocess.Popen(wrapper + [str(builddir / "tests/flow/queue_driver")], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen(wrapper + [str(builddir / "tests/integration/queue_driver")], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self._send({"database": url, "sources": list(sources), **configuration})
 

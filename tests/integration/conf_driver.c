@@ -1,5 +1,5 @@
 /*
- * conf_driver - what conf.c makes of a file, for tests/flow/test_conf.py
+ * conf_driver - what conf.c makes of a file, for tests/integration/test_conf.py
  *
  * conf_driver check FILE    loads it: 0, or 78 and the sentence on standard error
  * conf_driver print FILE    and prints what is in force

@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(os.environ.get("srcdir", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("builddir", SOURCE / "build"))
-DRIVER = BUILD / "tests/flow/conf_driver"
+DRIVER = BUILD / "tests/integration/conf_driver"
 SAMPLE = SOURCE / "etc/indexocr.conf"
 PAGES = sorted((SOURCE / "man").glob("*.[0-9]"))
 

@@ -14,7 +14,7 @@ from pdf_writer import Pdf
 Image.MAX_IMAGE_PIXELS = None
 BUILD = os.environ.get("builddir", os.path.join(os.path.dirname(__file__), "..", "..", "build"))
 HELPER = os.path.abspath(os.path.join(BUILD, "indexocr-render"))
-CLIENT = os.path.abspath(os.path.join(BUILD, "tests", "flow", "render_check"))
+CLIENT = os.path.abspath(os.path.join(BUILD, "tests", "integration", "render_check"))
 LIMIT_S = 60
 SANITIZED = b"__asan_init" in open(HELPER, "rb").read()
 

@@ -1,4 +1,4 @@
-"""One host that uses the limiter (tests/flow/limiter_driver.c), and Redis servers of every kind."""
+"""One host that uses the limiter (tests/integration/limiter_driver.c), and Redis servers of every kind."""
 
 import json
 import os
@@ -14,7 +14,7 @@ class Host:
                  on_loss="local", hosts=0):
         wrapper = os.environ.get("LIMITER_DRIVER_WRAPPER", "").split()
         self.process = subprocess.Popen(
-            wrapper + [str(builddir / "tests/flow/limiter_driver")]
+            wrapper + [str(builddir / "tests/integration/limiter_driver")]
             + [str(a) for a in (url, rpm, tpm, headroom, window_ms, guard_ms, on_loss, hosts)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 

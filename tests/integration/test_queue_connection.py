@@ -127,7 +127,7 @@ def test_a_name_server_that_says_nothing_is_given_up(builddir, tmp_path):
         calls = [{"database": "postgresql://u:topsecret@db.example.invalid/x", "sources": ["index"], "connectTimeoutMs": 500},
                  *[{"call": "claim", "worker": "w", "token": "w/d/1/1"}] * 2]
         done = servers.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$1" "$(realpath /etc/resolv.conf)" && exec "$2"',
-                            "sh", resolv, builddir / "tests/flow/queue_driver"], timeout_s=20,
+                            "sh", resolv, builddir / "tests/integration/queue_driver"], timeout_s=20,
                            input="".join(json.dumps(c) + "\n" for c in calls))
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(a["kind"], a["code"]) for a in answers] == [("transient", "resolve")] * 2, done

@@ -30,7 +30,7 @@ def page(path, number, size=(60, 80)):
 class Driver:
     def __init__(self, double, directory):
         build = pathlib.Path(os.environ.get("builddir", SOURCE / "build"))
-        self.program, self.double = build / "tests/flow/gemini_driver", double
+        self.program, self.double = build / "tests/integration/gemini_driver", double
         self.pages = [page(directory / f"{n}.png", n) for n in range(1, 13)]
 
     def run(self, do, images=(), **more):

@@ -1,4 +1,4 @@
-"""Real servers on loopback for the flow tests: PostgreSQL, Redis, PgBouncer, and a proxy that breaks connections.
+"""Real servers on loopback for the integration tests: PostgreSQL, Redis, PgBouncer, and a proxy that breaks connections.
 
 Each has its own temporary directory and a port that the system picked; each is ended by its pid, and dies with the
 process that started it.

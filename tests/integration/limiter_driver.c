@@ -1,5 +1,5 @@
 /*
- * Lets a test use the limiter and Redis as a worker does. For tests/flow/test_limiter.py and
+ * Lets a test use the limiter and Redis as a worker does. For tests/integration/test_limiter.py and
  * test_redis.py.
  *
  *   limiter_driver URL|- RPM TPM HEADROOM WINDOW_MS GUARD_MS local|wait HOSTS

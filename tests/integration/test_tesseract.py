@@ -235,7 +235,7 @@ def test_does_not_take_a_grid_without_text_for_inscriptions(helper):
 def run_engine(do, images=(), **more):
     """(answers in the order they came, how the whole ended)"""
     given = {"do": do, "helper": HELPER, "languages": "fra", **more}
-    command = [str(BUILD / "tests/flow/tesseract_driver")] + [f"{k}={v}" for k, v in given.items()]
+    command = [str(BUILD / "tests/integration/tesseract_driver")] + [f"{k}={v}" for k, v in given.items()]
     done = subprocess.run(command + [f"image={i}" for i in images], capture_output=True, text=True, timeout=LIMIT_S,
                           check=False)
     assert done.returncode == 0, done.stderr

@@ -32,7 +32,7 @@ class Driver:
 
     def __init__(self, double, root):
         build = pathlib.Path(os.environ.get("builddir", SOURCE / "build"))
-        self.program, self.double, self.root = build / "tests/flow/storage_driver", double, root
+        self.program, self.double, self.root = build / "tests/integration/storage_driver", double, root
         self.tmpdir = root / "tmp"
         self.tmpdir.mkdir(exist_ok=True)
 
