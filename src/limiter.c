@@ -13,7 +13,8 @@ enum {
 };
 
 struct limiter {
-	const struct set_limits *limits;
+	struct set_limits limits; /* in force */
+	unsigned limits_version;
 	const struct set_redis *redis;
 	struct limiter_rules fleet;    /* the whole ceiling */
 	struct limiter_shared *shared; /* borrowed, or own_shared */
@@ -27,6 +28,24 @@ size_t limiter_shared_bytes(void)
 	return limiter_shm_bytes();
 }
 
+void limiter_publish(void *shared, const struct set_limits *limits)
+{
+	limiter_shm_publish(shared, limits);
+}
+
+static void set_rules(struct limiter *l, int64_t window_ms, int64_t guard_ms)
+{
+	l->fleet = limiter_rules(limiter_ceiling(l->limits.rpm, l->limits.headroom),
+		limiter_ceiling(l->limits.tpm, l->limits.headroom), window_ms, guard_ms);
+}
+
+/* A reload may have changed them meanwhile. */
+static void learn_limits(struct limiter *l)
+{
+	if (limiter_shm_learn(l->shared, &l->limits, &l->limits_version))
+		set_rules(l, l->fleet.window_ms, l->fleet.guard_ms);
+}
+
 int limiter_open_window(struct limiter **out, const struct set_limits *limits,
 	const struct set_redis *redis, void *shared, const char *scope, int64_t window_ms,
 	int64_t guard_ms, struct err *err)
@@ -34,10 +53,9 @@ int limiter_open_window(struct limiter **out, const struct set_limits *limits,
 	struct limiter *l = mem_calloc(1, sizeof *l);
 
 	*out = NULL;
-	l->limits = limits;
+	l->limits = *limits;
 	l->redis = redis;
-	l->fleet = limiter_rules(limiter_ceiling(limits->rpm, limits->headroom),
-		limiter_ceiling(limits->tpm, limits->headroom), window_ms, guard_ms);
+	set_rules(l, window_ms, guard_ms);
 	if (shared == NULL)
 		shared = l->own_shared = mem_calloc(1, limiter_shm_bytes());
 	l->shared = shared;
@@ -115,7 +133,7 @@ static int redis_lost_error(const struct limiter *l, const char *why, struct err
 /* The rules of this host while it cannot see the others. */
 static int share_rules(const struct limiter *l, struct limiter_rules *rules, struct err *err)
 {
-	const struct set_limits *s = l->limits;
+	const struct set_limits *s = &l->limits;
 	const int hosts = l->redis->hosts > 0 ? l->redis->hosts : limiter_shm_hosts(l->shared);
 	int64_t calls, tokens;
 
@@ -183,6 +201,7 @@ int limiter_reserve(
 	int64_t wait_ms = 0, pause_ms = 0;
 	int rc;
 
+	learn_limits(l);
 	if (pause_left_ms > 0)
 		return paused(pause_left_ms, err);
 	if (!redis_usable(l))
@@ -303,6 +322,7 @@ int limiter_look(struct limiter *l, struct limiter_view *out, struct err *err)
 {
 	int64_t pause_ms = 0;
 
+	learn_limits(l);
 	*out = (struct limiter_view){
 		.call_limit = l->fleet.call_limit, .token_limit = l->fleet.token_limit};
 	if (redis_usable(l)) {

@@ -36,8 +36,14 @@ struct limiter_reservation {
 /* Bytes of the shared home, zeroed by the master before the first fork and given to every child. */
 size_t limiter_shared_bytes(void);
 
+/*
+ * The limits in force from now on for every process that shares the mapping, whatever it was born with: after a reload
+ * they hold for those too who finish a document under the configuration before. (master)
+ */
+void limiter_publish(void *shared, const struct set_limits *limits);
+
 /* scope: "<engine>:<model>", limits belong to it. shared: the mapping. redis settings with a url
- * use Redis, otherwise the mapping. */
+ * use Redis, otherwise the mapping. What was published there goes before the settings. */
 int limiter_open(struct limiter **out, const struct set_limits *limits,
 	const struct set_redis *redis, void *shared, const char *scope, struct err *err);
 

@@ -34,6 +34,11 @@ struct limiter_ring;
 
 size_t limiter_shm_bytes(void);
 
+/* The limits in force. Learned: true when *limits was changed, since *version was; version 0 = none seen yet. */
+void limiter_shm_publish(struct limiter_shared *shared, const struct set_limits *limits);
+bool limiter_shm_learn(
+	const struct limiter_shared *shared, struct set_limits *limits, unsigned *version);
+
 /* The ring of a scope, taken on first use. When all rings have an owner the last one is shared:
  * then scopes count together, which is too strict, never too lax. */
 struct limiter_ring *limiter_shm_ring(struct limiter_shared *shared, const char *scope);

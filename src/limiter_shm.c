@@ -48,7 +48,15 @@ struct limiter_ring {
 	_Atomic uint64_t words[RING_WORDS];
 };
 
+/* Written by the master alone. Who reads while it writes sees the next version right after, and reads again. */
+struct published {
+	_Atomic unsigned version; /* 0 = nothing yet */
+	_Atomic int64_t rpm, tpm, rpd;
+	_Atomic double headroom;
+};
+
 struct limiter_shared {
+	struct published limits;
 	_Atomic uint64_t owner[RINGS];     /* hash of the scope; 0 = free */
 	_Atomic int64_t redis_retry_at_ms; /* 0 = Redis is there */
 	_Atomic int64_t hosts_asked_at_ms;
@@ -59,6 +67,33 @@ struct limiter_shared {
 size_t limiter_shm_bytes(void)
 {
 	return sizeof(struct limiter_shared);
+}
+
+void limiter_shm_publish(struct limiter_shared *shared, const struct set_limits *limits)
+{
+	struct published *p = &shared->limits;
+
+	atomic_store(&p->rpm, limits->rpm);
+	atomic_store(&p->tpm, limits->tpm);
+	atomic_store(&p->rpd, limits->rpd);
+	atomic_store(&p->headroom, limits->headroom);
+	atomic_fetch_add(&p->version, 1);
+}
+
+bool limiter_shm_learn(
+	const struct limiter_shared *shared, struct set_limits *limits, unsigned *version)
+{
+	const struct published *p = &shared->limits;
+	const unsigned now = atomic_load(&p->version);
+
+	if (now == *version)
+		return false;
+	*version = now;
+	limits->rpm = atomic_load(&p->rpm);
+	limits->tpm = atomic_load(&p->tpm);
+	limits->rpd = atomic_load(&p->rpd);
+	limits->headroom = atomic_load(&p->headroom);
+	return true;
 }
 
 /* FNV-1a; never 0, which means free. */

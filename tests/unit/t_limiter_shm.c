@@ -197,6 +197,28 @@ static void longer_pause_wins(void **state)
 	assert_int_equal(limiter_shm_paused_until(ring), 9000);
 }
 
+static void published_limits_are_learned_once_by_everybody(void **state)
+{
+	const struct set_limits first = {.rpm = 100, .tpm = 2000, .rpd = 3, .headroom = 0.8};
+	const struct set_limits second = {.rpm = 7, .tpm = 0, .rpd = 0, .headroom = 0.5};
+	struct set_limits seen = {.rpm = 1};
+	unsigned version = 0;
+
+	(void)state;
+	assert_false(limiter_shm_learn(shared, &seen, &version));
+	assert_int_equal(seen.rpm, 1);
+	limiter_shm_publish(shared, &first);
+	assert_true(limiter_shm_learn(shared, &seen, &version));
+	assert_int_equal(seen.rpm, 100);
+	assert_int_equal(seen.tpm, 2000);
+	assert_int_equal(seen.rpd, 3);
+	assert_false(limiter_shm_learn(shared, &seen, &version));
+	limiter_shm_publish(shared, &second);
+	assert_true(limiter_shm_learn(shared, &seen, &version));
+	assert_int_equal(seen.rpm, 7);
+	assert_true(seen.headroom > 0.49 && seen.headroom < 0.51);
+}
+
 static void each_scope_has_its_own_ring_until_all_are_taken(void **state)
 {
 	struct limiter_ring *rings[10];
@@ -368,6 +390,7 @@ int main(void)
 		TEST(reset_frees_what_was_sent),
 		TEST(longer_pause_wins),
 		TEST(each_scope_has_its_own_ring_until_all_are_taken),
+		TEST(published_limits_are_learned_once_by_everybody),
 		TEST(one_process_a_second_tries_a_lost_redis),
 		TEST(killed_at_any_instruction_never_above_the_limit_nothing_lost),
 	};
