@@ -75,25 +75,56 @@ static int listen_at(int fd, const char *path, struct err *err)
 	return 0;
 }
 
+/* The group of the daemon's user may connect. */
+static void give_to_group(const char *path, const char *user)
+{
+	const struct passwd *pw = geteuid() == 0 && user[0] != '\0' ? getpwnam(user) : NULL;
+
+	if (pw != NULL)
+		(void)!chown(path, (uid_t)-1, pw->pw_gid);
+}
+
+static int open_listener(int *fd, const char *path, const char *user, struct err *err)
+{
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*fd == -1)
+		return err_errno(err, ERR_SYSTEM, "cannot make the control socket");
+	if (listen_at(*fd, path, err) != 0) {
+		fd_close(fd);
+		return -1;
+	}
+	give_to_group(path, user);
+	return 0;
+}
+
 int control_open(struct control **out, const char *path, const char *user, struct err *err)
 {
 	struct control *c = mem_calloc(1, sizeof *c);
-	const struct passwd *pw;
 
 	for (int i = 0; i < CLIENTS_MAX; i++)
 		c->clients[i].fd = -1;
-	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->fd == -1)
-		(void)err_errno(err, ERR_SYSTEM, "cannot make the control socket");
-	if (c->fd == -1 || listen_at(c->fd, path, err) != 0) {
+	if (open_listener(&c->fd, path, user, err) != 0) {
 		control_close(c);
 		return -1;
 	}
 	c->path = mem_strdup(path);
-	pw = geteuid() == 0 && user[0] != '\0' ? getpwnam(user) : NULL;
-	if (pw != NULL)
-		(void)!chown(path, (uid_t)-1, pw->pw_gid);
 	*out = c;
+	return 0;
+}
+
+int control_move(struct control *c, const char *path, const char *user, struct err *err)
+{
+	int fd;
+
+	if (c == NULL || strcmp(path, c->path) == 0)
+		return 0;
+	if (open_listener(&fd, path, user, err) != 0)
+		return -1;
+	(void)unlink(c->path);
+	free(c->path);
+	fd_close(&c->fd);
+	c->fd = fd;
+	c->path = mem_strdup(path);
 	return 0;
 }
 

@@ -24,6 +24,8 @@ enum { CONTROL_FDS_MAX = 17 };
 struct control;
 
 int control_open(struct control **out, const char *path, const char *user, struct err *err);
+/* Listens at path instead, where that is another one: clients stay connected, the old file goes. -1: nothing has changed. c may be NULL. */
+int control_move(struct control *c, const char *path, const char *user, struct err *err);
 /* What to poll for; at most CONTROL_FDS_MAX. */
 size_t control_poll_fds(const struct control *c, struct pollfd *fds);
 /* Answers what has come. handler returns the reply (taken). */
