@@ -18,7 +18,7 @@
 enum {
 	LINE_MAX_BYTES = 64 * 1024,
 	MESSAGE_MAX_BYTES = 2048,
-	SECRETS_MAX = 64,
+	SECRETS_MAX = 1024, /* of all configurations that this daemon has seen */
 	SECRET_MIN_BYTES = 6,
 	JOB_MAX_BYTES = 64
 };
