@@ -47,7 +47,7 @@ int conf_print(const struct settings *settings, FILE *out);
 
 /*
  * What a reload cannot change: the keys in which the two differ and that need a restart, as
- * "user, status.socket"; NULL where there are none. The caller's: free().
+ * "user, pid_file"; NULL where there are none. The caller's: free().
  */
 char *conf_diff(const struct settings *running, const struct settings *wanted);
 

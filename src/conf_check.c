@@ -58,12 +58,23 @@ static int at_most(const struct check *c, const char *section, const char *small
 		small, large, large);
 }
 
+static int check_workers(struct check *c)
+{
+	struct settings *s = c->s;
+
+	if (s->workers_max == INT_MIN)
+		s->workers_max = s->workers;
+	else if (at_most(c, "", "workers_max", s->workers_max, "workers_limit", s->workers_limit) !=
+			 0 ||
+		 at_most(c, "", "workers", s->workers, "workers_max", s->workers_max) != 0)
+		return -1;
+	return at_most(c, "", "workers", s->workers, "workers_limit", s->workers_limit);
+}
+
 static int check_orders(struct check *c)
 {
 	const struct settings *s = c->s;
 
-	if (at_most(c, "", "workers", s->workers, "workers_limit", s->workers_limit) != 0)
-		return -1;
 	if (at_most(c, "storage", "memory_document_max", s->storage.memory_document_bytes,
 		    "document_max", s->storage.max_bytes) != 0)
 		return -1;
@@ -277,8 +288,9 @@ int conf_check(
 {
 	struct check c = {.s = settings, .places = places, .err = err, .no_queue = no_queue};
 
-	if (check_orders(&c) != 0 || check_keeper(&c) != 0 || check_statuses(&c) != 0 ||
-		check_sources(&c) != 0 || check_engine(&c) != 0 || check_status(&c) != 0)
+	if (check_workers(&c) != 0 || check_orders(&c) != 0 || check_keeper(&c) != 0 ||
+		check_statuses(&c) != 0 || check_sources(&c) != 0 || check_engine(&c) != 0 ||
+		check_status(&c) != 0)
 		return -1;
 	return check_environments(&c);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *const words_scale[] = {"static", "queue", NULL};
 static const char *const words_key_mode[] = {"auto", "jwt", "secret", "secret+bearer", NULL};
 static const char *const words_incomplete[] = {"fail", "keep", NULL};
 static const char *const words_result[] = {"pages", "text", NULL};
@@ -18,6 +19,7 @@ static const char *const words_loss[] = {"local", "wait", NULL};
 static const char *const words_level[] = {"debug", "info", "success", "warn", "error", NULL};
 static const char *const words_stderr[] = {"auto", "text", "json", "none", NULL};
 
+_Static_assert(SCALE_QUEUE == 1, "words_scale follows enum scale");
 _Static_assert(KEY_MODE_SECRET_BEARER == 3, "words_key_mode follows enum key_mode");
 _Static_assert(RESULT_TEXT == 1, "words_result follows enum result_format");
 _Static_assert(TPM_TOTAL == 1, "words_counts follows enum tpm_counts");
@@ -41,7 +43,11 @@ const char *const conf_sections[] = {"storage", "queue", "engine", "gemini", "op
 /* clang-format off */
 const struct conf_key conf_keys[] = {
 {"", "workers", CONF_INTEGER, "4", TO(workers), RANGE(1, 4096, "processes"),
-	.help = "Worker processes; each reads one document at a time. At most workers_limit"},
+	.help = "Worker processes; each reads one document at a time. With scale = \"queue\" the least there are. At most workers_limit"},
+{"", "scale", CONF_WORD, "static", TO(scale), WORDS(scale),
+	.help = "Whether there are always so many workers, or as many as ready documents ask for, from workers to workers_max"},
+{"", "workers_max", CONF_INTEGER, NULL, TO(workers_max), RANGE(1, 4096, "processes"),
+	.help = "The most workers there are with scale = \"queue\". From workers to workers_limit; not set = workers"},
 {"", "workers_limit", CONF_INTEGER, "1024", TO(workers_limit), RANGE(1, 4096, "processes"), .restart = true,
 	.help = "How many workers there can ever be; memory is set aside for them at start"},
 {"", "worker_id", CONF_TEXT, "index-ocr-${HOSTNAME}", TO(worker_id), FORM(worker_id), .restart = true,
@@ -257,7 +263,7 @@ const struct conf_key conf_keys[] = {
 {"log", "stderr", CONF_WORD, "auto", TO(log.to_stderr), WORDS(stderr),
 	.help = "Form of the log on standard error; auto = text on a terminal, prefixed lines under journald, else none"},
 
-{"status", "socket", CONF_TEXT, "/run/indexocr/control.sock", TO(status.socket), FORM(path), .restart = true,
+{"status", "socket", CONF_TEXT, "/run/indexocr/control.sock", TO(status.socket), FORM(path),
 	.help = "Socket for indexocrctl"},
 {"status", "listen", CONF_TEXT, "127.0.0.1:9750", TO(status.listen), FORM(listen), .empty = true, .restart = true,
 	.help = "Address of the status page; \"\" = none. Other addresses than loopback need token_file"},

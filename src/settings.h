@@ -141,6 +141,8 @@ struct set_supervise {
 	int64_t restart_backoff_ms, restart_backoff_max_ms;
 };
 
+enum scale { SCALE_STATIC, SCALE_QUEUE };
+
 enum log_level { LEVEL_DEBUG, LEVEL_INFO, LEVEL_SUCCESS, LEVEL_WARN, LEVEL_ERROR };
 enum log_stderr { LOG_STDERR_AUTO, LOG_STDERR_TEXT, LOG_STDERR_JSON, LOG_STDERR_NONE };
 
@@ -157,8 +159,10 @@ struct set_status {
 };
 
 struct settings {
-	int workers;
+	int workers;     /* with SCALE_QUEUE the least */
+	int workers_max; /* the most with SCALE_QUEUE; never under workers */
 	int workers_limit;
+	enum scale scale;
 	char *worker_id; /* prefix: ids are <this>-1 ... <this>-N */
 	char *user;      /* "" = stay who we are */
 	char *pid_file;  /* "" = none */

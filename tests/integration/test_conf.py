@@ -154,14 +154,14 @@ def test_what_is_printed_loads_again_and_prints_the_same(sample, tmp_path):
     assert second.stdout == re.sub(r"^# .*\n", "", first, flags=re.M)
 
 
-def test_a_changed_socket_needs_a_restart_more_workers_do_not(sample, tmp_path):
+def test_a_changed_pid_file_needs_a_restart_more_workers_do_not(sample, tmp_path):
     path = sample(OLD_ENV + "PROD_DATABASE_URL=postgresql://h/d\n")
     changed = tmp_path / "changed.conf"
     shutil.copy(path, changed)
     changed.write_text(path.read_text().replace("workers = 4", "workers = 5"))
     assert run("diff", path, changed).stdout == "\n"
-    changed.write_text(path.read_text().replace("control.sock", "other.sock"))
-    assert run("diff", path, changed).stdout == "status.socket\n"
+    changed.write_text(path.read_text().replace("indexocrd.pid", "other.pid"))
+    assert run("diff", path, changed).stdout == "pid_file\n"
 
 
 # ---- sample and manual against the table ------------------------------------------------------------

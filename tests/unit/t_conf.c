@@ -293,6 +293,10 @@ static const struct bad {
 	{BASE "status { listen = \"127.0.0.1:99999\" }\n",
 		":4: status.listen is \"127.0.0.1:99999\"; allowed: address:port, such as "
 		"\"127.0.0.1:9750\" or \"[::1]:9750\", or \"\""},
+	{BASE "workers_max = 2\nworkers = 3\n",
+		":5: workers is above workers_max; allowed: at most workers_max"},
+	{BASE "workers_limit = 2\nworkers = 1\nworkers_max = 3\n",
+		":6: workers_max is above workers_limit; allowed: at most workers_limit"},
 	{BASE "workers_limit = 2\nworkers = 3\n",
 		":5: workers is above workers_limit; allowed: at most workers_limit"},
 	{BASE "queue { backoff = 60\nbackoff_max = 30 }\n",
@@ -502,7 +506,7 @@ static void a_reload_names_what_needs_a_restart(void **state)
 	(void)state;
 	assert_null(names);
 	names = conf_diff(a, c);
-	assert_string_equal(names, "workers_limit, pid_file, status.socket");
+	assert_string_equal(names, "workers_limit, pid_file");
 	free(names);
 	conf_keep(c, a);
 	assert_null(conf_diff(a, c));
