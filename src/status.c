@@ -96,33 +96,106 @@ static cJSON *process_json(const struct scoreboard *sb, const struct settings *s
 	return out;
 }
 
-cJSON *status_json(struct scoreboard *sb, const struct settings *settings, int generation,
-	const char *reload_error)
+/* Who has to end, and for how long the oldest document has been in work. */
+static int still_working(const struct scoreboard *sb, int64_t *oldest_ms)
+{
+	const int64_t now_ms = clock_boot_ms();
+	struct sb_slot_view v;
+	int workers = 0;
+
+	*oldest_ms = -1;
+	for (int i = SB_KEEPER + 1; i < scoreboard_slots(sb); i++) {
+		(void)scoreboard_look(sb, i, &v);
+		if (v.post != SB_RUNNING && v.post != SB_DRAINING)
+			continue;
+		workers++;
+		if (v.claim != 0 && now_ms - v.job_since_ms > *oldest_ms)
+			*oldest_ms = now_ms - v.job_since_ms;
+	}
+	return workers;
+}
+
+void status_drain_text(const struct scoreboard *sb, char text[STATUS_LINE_BYTES])
+{
+	int64_t oldest_ms;
+	const int workers = still_working(sb, &oldest_ms);
+	const int len = snprintf(text, STATUS_LINE_BYTES, "waiting for %d worker%s", workers,
+		workers == 1 ? "" : "s");
+
+	if (oldest_ms >= 0)
+		(void)snprintf(text + len, STATUS_LINE_BYTES - (size_t)len,
+			", oldest document %lld s", (long long)(oldest_ms / 1000));
+}
+
+static cJSON *drain_json(const struct scoreboard *sb, const struct status_facts *facts)
+{
+	const int64_t left_ms = facts->stop_ends_ms - clock_boot_ms();
+	cJSON *out = cJSON_CreateObject();
+	int64_t oldest_ms;
+
+	json_add_text(out, "phase", facts->stop_phase);
+	json_add_int(out, "workers", still_working(sb, &oldest_ms));
+	if (oldest_ms >= 0)
+		json_add_int(out, "oldestJobMs", oldest_ms);
+	json_add_int(out, "leftMs", left_ms > 0 ? left_ms : 0);
+	return out;
+}
+
+static cJSON *pool_json(const struct status_facts *facts)
 {
 	cJSON *out = cJSON_CreateObject();
-	cJSON *processes = cJSON_CreateArray();
-	cJSON *warnings = cJSON_CreateArray();
-	cJSON *totals = cJSON_CreateObject();
-	uint64_t counters[SB_COUNTERS];
+
+	json_add_text(out, "scale", facts->settings->scale == SCALE_QUEUE ? "queue" : "static");
+	json_add_int(out, "wanted", facts->pool_wanted);
+	json_add_int(out, "min", facts->pool_asked);
+	json_add_int(out, "max", facts->pool_most);
+	return out;
+}
+
+static cJSON *processes_json(const struct scoreboard *sb, const struct settings *settings)
+{
+	cJSON *out = cJSON_CreateArray();
 	struct sb_slot_view v;
+
+	for (int i = 0; i < scoreboard_slots(sb); i++) {
+		(void)scoreboard_look(sb, i, &v);
+		if (v.post != SB_EMPTY)
+			cJSON_AddItemToArray(out, process_json(sb, settings, i, &v));
+	}
+	return out;
+}
+
+static cJSON *totals_json(const struct scoreboard *sb)
+{
+	cJSON *out = cJSON_CreateObject();
+	uint64_t counters[SB_COUNTERS];
+
+	scoreboard_totals(sb, counters);
+	add_counters(out, counters);
+	return out;
+}
+
+cJSON *status_json(struct scoreboard *sb, const struct status_facts *facts)
+{
+	const struct settings *settings = facts->settings;
+	cJSON *out = cJSON_CreateObject();
+	cJSON *warnings = cJSON_CreateArray();
 
 	json_add_text(out, "version", PACKAGE_VERSION);
 	json_add_text(out, "daemon", scoreboard_daemon(sb));
 	json_add_int(out, "pid", getpid());
-	json_add_int(out, "generation", generation);
-	cJSON_AddBoolToObject(out, "draining", scoreboard_is_draining(sb));
+	json_add_int(out, "generation", facts->generation);
+	cJSON_AddBoolToObject(out, "draining", facts->stop_phase != NULL);
+	if (facts->stop_phase != NULL)
+		cJSON_AddItemToObject(out, "drain", drain_json(sb, facts));
+	cJSON_AddItemToObject(out, "pool", pool_json(facts));
 	json_add_text(out, "redis", sb_redis_name(scoreboard_redis_state(sb)));
-	json_add_text(out, "reloadError", reload_error[0] != '\0' ? reload_error : NULL);
+	cJSON_AddBoolToObject(out, "reloadWaits", facts->reload_waits);
+	json_add_text(
+		out, "reloadError", facts->reload_error[0] != '\0' ? facts->reload_error : NULL);
 	cJSON_AddItemToObject(out, "environments", environments_json(sb, settings));
-	for (int i = 0; i < scoreboard_slots(sb); i++) {
-		(void)scoreboard_look(sb, i, &v);
-		if (v.post != SB_EMPTY)
-			cJSON_AddItemToArray(processes, process_json(sb, settings, i, &v));
-	}
-	cJSON_AddItemToObject(out, "processes", processes);
-	scoreboard_totals(sb, counters);
-	add_counters(totals, counters);
-	cJSON_AddItemToObject(out, "totals", totals);
+	cJSON_AddItemToObject(out, "processes", processes_json(sb, settings));
+	cJSON_AddItemToObject(out, "totals", totals_json(sb));
 	for (size_t i = 0; i < settings->warnings.count; i++)
 		cJSON_AddItemToArray(warnings, cJSON_CreateString(settings->warnings.items[i]));
 	cJSON_AddItemToObject(out, "warnings", warnings);

@@ -14,8 +14,24 @@
 #include "settings.h"
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-cJSON *status_json(struct scoreboard *scoreboard, const struct settings *settings, int generation,
-	const char *reload_error);
+/* What the scoreboard does not know: the master's own. Borrowed for the call. */
+struct status_facts {
+	const struct settings *settings;
+	int generation;
+	bool reload_waits;        /* a good file waits for the generation before to end */
+	const char *reload_error; /* of the last reload; "" = none */
+	const char *stop_phase;   /* NULL = not stopping */
+	int64_t stop_ends_ms;     /* boot time */
+	int pool_asked, pool_wanted, pool_most;
+};
+
+cJSON *status_json(struct scoreboard *scoreboard, const struct status_facts *facts);
+
+/* "waiting for 3 workers, oldest document 41 s" */
+enum { STATUS_LINE_BYTES = 160 };
+void status_drain_text(const struct scoreboard *scoreboard, char text[STATUS_LINE_BYTES]);
 
 #endif

@@ -41,7 +41,7 @@ def literal(value):
 
 
 class Daemon(servers.Server):
-    """indexocrd with a directory of its own. environments: name -> {key: value}; sections: {"queue": {...}, ...}."""
+    """indexocrd with a directory of its own. environments: name -> {key: value}; sections: {"queue": {...}, ...}, "" for keys outside any."""
 
     def __init__(self, programs, environments, sections=None, workers=2, worker_id="test", host_directory=None, variables=None):
         super().__init__(unprivileged=True)
@@ -65,6 +65,7 @@ class Daemon(servers.Server):
     def text(self):
         d = self.directory
         sections = {name: dict(keys) for name, keys in self.sections.items()}
+        top = sections.pop("", {})
         sections.setdefault("engine", {}).setdefault("prompt_directory", self.programs / "prompts")
         sections.setdefault("storage", {}).setdefault("tmpdir", d / "tmp")
         sections.setdefault("log", {}).update(directory=d / "log", level=sections.get("log", {}).get("level", "debug"), stderr="text")
@@ -73,6 +74,7 @@ class Daemon(servers.Server):
                  'environment_file = ""',
                  f"render_helper = {literal(self.programs / 'indexocr-render')}",
                  f"tesseract_helper = {literal(self.programs / 'indexocr-tesseract')}"]
+        lines += [f"{key} = {literal(value)}" for key, value in top.items()]
         for name, keys in self.environments.items():
             lines.append(f"environment {name} {{ " + " ".join(f"{k} = {literal(v)}" for k, v in keys.items()) + " }")
         for name, keys in sections.items():
