@@ -1,5 +1,4 @@
-#include "child.h"
-
+#include "child_private.h"
 #include "clock.h"
 #include "fdio.h"
 #include "log.h"
@@ -20,30 +19,6 @@
 
 enum { FORK_RETRY_MS = 1000, OBITUARY_RETRY_MS = 200 };
 
-struct child {
-	const struct role *role;        /* NULL = never used */
-	const struct one_document *one; /* borrowed */
-	bool wanted;
-	bool held; /* configuration fault: not before a reload */
-	pid_t pid; /* 0 = none */
-	int64_t spawn;
-	int generation;
-	int64_t started_ms;
-	int64_t due_ms; /* when it may be started */
-	int young_deaths;
-	bool told_to_end;
-};
-
-struct child_table {
-	struct scoreboard *scoreboard;
-	struct child *children; /* owned; one a slot */
-	int slots;
-	int lifeline_read_fd, lifeline_write_fd;
-	void (*after_fork)(void *arg);
-	void *arg;
-	int64_t last_spawn;
-};
-
 struct child_table *child_table_new(struct scoreboard *scoreboard, int lifeline_read_fd,
 	int lifeline_write_fd, void (*after_fork)(void *arg), void *arg)
 {
@@ -56,6 +31,7 @@ struct child_table *child_table_new(struct scoreboard *scoreboard, int lifeline_
 	t->lifeline_write_fd = lifeline_write_fd;
 	t->after_fork = after_fork;
 	t->arg = arg;
+	crash_prepare();
 	return t;
 }
 
@@ -79,7 +55,7 @@ void child_want(
 	c->wanted = true;
 	c->held = false;
 	c->due_ms = 0;
-	c->young_deaths = 0;
+	c->past = (struct restart_past){0};
 }
 
 void child_unwant(struct child_table *t, int slot)
@@ -186,6 +162,7 @@ static _Noreturn void live(struct child_table *t, int slot, const struct setting
 		exit(err.kind == ERR_CONFIG ? EX_CONFIG : EX_OSERR);
 	}
 	seal_process(c->role->name, slot);
+	crash_watch(scoreboard_last_words(t->scoreboard, slot));
 	exit(c->role->main(&process));
 }
 
@@ -199,6 +176,7 @@ static void start(struct child_table *t, int slot, const struct settings *settin
 	c->generation = generation;
 	c->started_ms = clock_boot_ms();
 	c->told_to_end = false;
+	hang_begin(&c->hang, c->started_ms);
 	/* The post stands before the child can be seen alive. */
 	scoreboard_post(t->scoreboard, slot, SB_RUNNING, 0, c->spawn);
 	scoreboard_post_why(t->scoreboard, slot, 0, "");
@@ -219,25 +197,32 @@ static void start(struct child_table *t, int slot, const struct settings *settin
 	scoreboard_post(t->scoreboard, slot, SB_RUNNING, pid, c->spawn);
 }
 
-static bool may_start(const struct child *c)
+/* probe: the only worker that may be tried; 0 = all. */
+static bool may_start(const struct child_table *t, int slot, int probe)
 {
-	return c->wanted && !c->held && c->pid == 0;
+	const struct child *c = &t->children[slot];
+
+	return c->wanted && !c->held && c->pid == 0 &&
+	       (probe == 0 || slot == probe || slot == SB_KEEPER);
 }
 
 int64_t child_start_due(struct child_table *t, const struct settings *settings,
 	const struct settings *retiring, int generation)
 {
+	const int probe = child_probe(t);
 	int64_t next = -1;
 
 	for (int i = 0; i < t->slots; i++) {
 		struct child *c = &t->children[i];
 		const int64_t now = clock_boot_ms();
 
-		if (may_start(c) && c->due_ms <= now && !scoreboard_obituary_room(t->scoreboard, i))
+		if (!may_start(t, i, probe))
+			continue;
+		if (c->due_ms <= now && !scoreboard_obituary_room(t->scoreboard, i))
 			c->due_ms = now + OBITUARY_RETRY_MS;
-		if (may_start(c) && c->due_ms <= now)
+		if (c->due_ms <= now)
 			start(t, i, settings, retiring, generation);
-		if (may_start(c) && (next == -1 || c->due_ms < next))
+		if (c->pid == 0 && (next == -1 || c->due_ms < next))
 			next = c->due_ms;
 	}
 	return next;
@@ -245,99 +230,11 @@ int64_t child_start_due(struct child_table *t, const struct settings *settings,
 
 void child_forgive(struct child_table *t)
 {
+	if (t->loop == RESTART_LOOP_ON)
+		t->loop = RESTART_LOOP_FORGIVEN;
 	for (int i = 0; i < t->slots; i++) {
 		t->children[i].held = false;
 		t->children[i].due_ms = 0;
-		t->children[i].young_deaths = 0;
-	}
-}
-
-/* ---- death */
-
-/* A dead holder's claim, handed to the keeper with the reason; the slot's own half still has its last words. */
-static void write_obituary(struct child_table *t, int slot, const struct restart_decision *d)
-{
-	struct sb_slot_view v;
-	struct sb_obituary words = {.crashed = d->crashed};
-	const char *end;
-	char where[32];
-
-	if (!scoreboard_look(t->scoreboard, slot, &v))
-		scoreboard_mend(t->scoreboard, slot, &v);
-	if (v.claim == 0 || (end = strrchr(v.token, '/')) == NULL)
-		return;
-	words.environment = v.environment;
-	(void)snprintf(words.prefix, sizeof words.prefix, "%.*s/", (int)(end - v.token), v.token);
-	if (v.page > 0)
-		(void)snprintf(where, sizeof where, "at page %d", v.page);
-	else
-		(void)snprintf(where, sizeof where, "while %s", sb_state_name(v.state));
-	(void)snprintf(words.reason, sizeof words.reason, "worker %s by %s %s",
-		d->crashed ? "crashed" : "ended", d->reason, where);
-	scoreboard_obituary_add(t->scoreboard, slot, &words);
-	scoreboard_wake(t->scoreboard, SB_KEEPER);
-}
-
-static int find(const struct child_table *t, pid_t pid)
-{
-	for (int i = 0; i < t->slots; i++)
-		if (t->children[i].pid == pid)
-			return i;
-	return -1;
-}
-
-static struct restart_decision bury(
-	struct child_table *t, int slot, int status, const struct set_supervise *settings)
-{
-	struct child *c = &t->children[slot];
-	struct sb_slot_view v;
-	struct restart_end end = {
-		.wait_status = status,
-		.told_to_end = c->told_to_end,
-		.lived_ms = clock_boot_ms() - c->started_ms,
-		.young_deaths = c->young_deaths,
-	};
-	struct restart_decision d;
-
-	(void)scoreboard_look(t->scoreboard, slot, &v);
-	end.was_ready = v.alive_ms != 0;
-	d = restart_decide(&end, settings);
-	write_obituary(t, slot, &d);
-	scoreboard_bury(t->scoreboard, slot);
-	c->pid = 0;
-	c->young_deaths = d.young_deaths;
-	c->held = d.hold;
-	c->due_ms = clock_boot_ms() + d.delay_ms;
-	if (!c->wanted)
-		scoreboard_retire(t->scoreboard, slot);
-	else
-		scoreboard_post(t->scoreboard, slot,
-			c->held       ? SB_HELD
-			: d.throttled ? SB_THROTTLED
-				      : SB_WAITING,
-			0, c->spawn);
-	if (c->wanted)
-		scoreboard_post_why(t->scoreboard, slot, c->due_ms, d.reason);
-	if (!c->told_to_end)
-		scoreboard_count(t->scoreboard, slot, SB_RESTARTS, 1);
-	return d;
-}
-
-void child_reap(struct child_table *t, const struct set_supervise *settings,
-	void (*ended)(void *arg, int slot, pid_t pid, int wait_status,
-		const struct restart_decision *decision),
-	void *arg)
-{
-	int status;
-	pid_t pid;
-
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		const int slot = find(t, pid);
-		struct restart_decision d;
-
-		if (slot == -1)
-			continue; /* not ours: inherited as init of a container */
-		d = bury(t, slot, status, settings);
-		ended(arg, slot, pid, status, &d);
+		t->children[i].past = restart_forgive(&t->children[i].past);
 	}
 }

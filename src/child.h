@@ -1,5 +1,5 @@
 /*
- * child - the process table: spawn, reap, back off, escalate
+ * child - the process table: spawn, watch, reap, back off, escalate
  *
  * Knows a role only as name and main function. One entry a slot of the scoreboard. The table is the
  * master's own memory: no pid is ever taken from anywhere else.
@@ -60,11 +60,16 @@ int64_t child_start_due(struct child_table *t, const struct settings *settings,
 void child_forgive(struct child_table *t);
 
 /*
- * Reaps all that have ended; ended is called for each with the decision taken. Slots not wanted are retired.
+ * Reaps all that have ended, decides what follows, and writes their obituaries: into the log, the scoreboard, and for the keeper where
+ * a claim was held. ended is called for each. Slots not wanted are retired.
  */
-void child_reap(struct child_table *t, const struct set_supervise *settings,
-	void (*ended)(void *arg, int slot, pid_t pid, int wait_status,
-		const struct restart_decision *decision),
-	void *arg);
+void child_reap(struct child_table *t, const struct settings *settings,
+	void (*ended)(void *arg, int slot, int wait_status), void *arg);
+
+/*
+ * At every turn of the master's loop, at least once a second: a process that gives no sign of life is aborted, then killed; where no
+ * worker gets ready, that is said, and only one is tried from then on.
+ */
+void child_watch(struct child_table *t, const struct settings *settings);
 
 #endif

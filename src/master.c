@@ -45,7 +45,7 @@ static void reopen_logs(struct master *m)
 static void take_signals(struct master *m)
 {
 	if (signals_take(SIGCHLD))
-		child_reap(m->children, &master_settings(m)->supervise, master_child_ended, m);
+		child_reap(m->children, master_settings(m), master_child_ended, m);
 	if (signals_take(SIGTERM))
 		master_stop_by_signal(m, "SIGTERM", 128 + SIGTERM);
 	if (signals_take(SIGINT))
@@ -98,6 +98,7 @@ static void run(struct master *m)
 		due_ms = child_start_due(m->children, g->current, g->retiring, g->number);
 		sleep_until_something(m, due_ms);
 		take_signals(m);
+		child_watch(m->children, g->current);
 		control_serve(m->control, master_command, m);
 	}
 }

@@ -2,7 +2,6 @@
 #include "log.h"
 #include "master_private.h"
 
-#include <stdio.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 
@@ -32,15 +31,6 @@ int master_last_slot(const struct master *m)
 int master_workers_running(const struct master *m)
 {
 	return child_running(m->children, FIRST_WORKER, master_last_slot(m));
-}
-
-static const char *child_name(const struct master *m, int slot, char *text, size_t size)
-{
-	if (slot == SB_KEEPER)
-		(void)snprintf(text, size, "keeper");
-	else
-		(void)snprintf(text, size, "%s-%d", master_settings(m)->worker_id, slot);
-	return text;
 }
 
 /* What is in work and what is ready, as the scoreboard shows it. */
@@ -77,32 +67,14 @@ void master_scale(struct master *m, int workers)
 	log_event(LEVEL_INFO, "master", NULL, "%d workers wanted", m->pool.asked);
 }
 
-void master_child_ended(
-	void *arg, int slot, pid_t pid, int wait_status, const struct restart_decision *d)
+/* A private daemon ends with its file. */
+void master_child_ended(void *arg, int slot, int wait_status)
 {
 	struct master *m = arg;
-	char name[SB_TEXT_BYTES];
 
-	(void)child_name(m, slot, name, sizeof name);
-	if (m->plan->one != NULL && slot == FIRST_WORKER) {
-		if (master_is_running(m))
-			m->exit_status =
-				WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : EX_SOFTWARE;
-		master_order_stop(m, STOP_CLOSE, "the file is read");
-	}
-	if (m->plan->one != NULL && WIFEXITED(wait_status))
-		return; /* it has said why itself */
-	if (d->reason[0] == '\0')
-		log_event(LEVEL_DEBUG, "master", NULL, "%s (pid %ld) has ended", name, (long)pid);
-	else if (d->hold)
-		log_event(LEVEL_ERROR, "master", NULL,
-			"%s (pid %ld) ended with a configuration fault, not started again before a "
-			"reload",
-			name, (long)pid);
-	else
-		log_event(LEVEL_WARN, "master", NULL, "%s (pid %ld) ended: %s%s", name, (long)pid,
-			d->reason,
-			d->throttled           ? ", throttled"
-			: master_is_running(m) ? ", starting it again"
-					       : "");
+	if (m->plan->one == NULL || slot != FIRST_WORKER)
+		return;
+	if (master_is_running(m))
+		m->exit_status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : EX_SOFTWARE;
+	master_order_stop(m, STOP_CLOSE, "the file is read");
 }

@@ -2,7 +2,7 @@
  * master_private - what the files of the master share: its state
  *
  *     master.c           its life: start, loop, signals, end
- *     master_children.c  who shall run, how many, and what is said of those who end
+ *     master_children.c  who shall run, and how many
  *     master_stop.c      the phases of a stop, carried out
  *     master_reload.c    the next configuration takes over
  *     master_command.c   what the control socket is asked
@@ -52,8 +52,7 @@ void master_forget_in_child(void *arg);
 void master_tend_pool(struct master *m);
 void master_scale(struct master *m, int workers);
 /* As child_reap() wants it. */
-void master_child_ended(
-	void *arg, int slot, pid_t pid, int wait_status, const struct restart_decision *d);
+void master_child_ended(void *arg, int slot, int wait_status);
 
 /* master_stop.c */
 void master_order_stop(struct master *m, enum stop_phase phase, const char *why);

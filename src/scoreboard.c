@@ -1,9 +1,7 @@
-#include "scoreboard.h"
-
 #include "clock.h"
 #include "fdio.h"
-#include "hash.h"
 #include "mem.h"
+#include "scoreboard_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,75 +15,7 @@
 #include <unistd.h>
 
 /* A kill in the middle of a write leaves the sequence odd for ever: no reader waits for it longer than this. */
-enum { READ_RETRIES = 1000, LINE_BYTES = 128, SB_NAME_BYTES = 64 };
-
-/* Texts of one writer: odd while they are being written. */
-struct texts {
-	_Atomic uint32_t sequence;
-	char token[CLAIM_TOKEN_BYTES];
-	char document[JOB_ID_BYTES];
-};
-
-struct reason {
-	_Atomic uint32_t sequence;
-	char text[SB_TEXT_BYTES];
-};
-
-struct obituary {
-	_Atomic int pending;
-	struct sb_obituary words;
-};
-
-struct slot {
-	/* post */
-	_Alignas(LINE_BYTES) _Atomic int post;
-	_Atomic int pid;
-	_Atomic int64_t spawn;
-	_Atomic int64_t restart_at_ms;
-	struct reason reason;
-	/* own */
-	_Alignas(LINE_BYTES) _Atomic int state;
-	_Atomic int64_t since_ms;
-	_Atomic int64_t alive_ms;
-	_Atomic int environment;
-	_Atomic int64_t claim;
-	_Atomic int64_t job_since_ms;
-	_Atomic int page;
-	_Atomic int pages;
-	_Atomic uint64_t counters[SB_COUNTERS];
-	struct texts texts;
-	/* mailbox */
-	_Alignas(LINE_BYTES) _Atomic int64_t lost_claim;
-	_Atomic uint64_t valid; /* low 20 bits of the claim's number above 44 bits of boot time */
-	/* obituary */
-	_Alignas(LINE_BYTES) struct obituary obituaries[SB_OBITUARIES];
-};
-
-struct environment {
-	char name[SB_NAME_BYTES];
-	char database[HASH_TEXT_BYTES]; /* what it is, not where: no secret stands here */
-	_Atomic uint32_t sequence;
-	struct sb_environment_view view;
-};
-
-struct header {
-	char daemon[SB_DAEMON_BYTES];
-	char previous[SB_DAEMON_BYTES];
-	_Atomic int redis;
-	_Atomic bool draining;
-	_Atomic uint64_t retired[SB_COUNTERS];
-	_Atomic int environment_count;
-	struct environment environments[SB_ENVIRONMENTS_MAX];
-};
-
-struct scoreboard {
-	struct header *header;
-	struct slot *slot;
-	void *limiter;
-	size_t bytes;
-	int slots;
-	int *events; /* owned; -1 = closed in this process */
-};
+enum { READ_RETRIES = 1000 };
 
 static size_t round_up(size_t bytes, size_t to)
 {
@@ -220,19 +150,18 @@ void scoreboard_keep_events(struct scoreboard *sb, int slot)
 
 /* ---- sequence lock */
 
-static void begin_write(_Atomic uint32_t *sequence)
+void sb_write_begin(_Atomic uint32_t *sequence)
 {
 	atomic_fetch_or_explicit(sequence, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 }
 
-static void end_write(_Atomic uint32_t *sequence)
+void sb_write_end(_Atomic uint32_t *sequence)
 {
 	atomic_fetch_add_explicit(sequence, 1, memory_order_release);
 }
 
-/* Copies what the lock guards; false where a writer was always in the middle of it. */
-static bool read_texts(const _Atomic uint32_t *sequence, void *to, const void *from, size_t bytes)
+bool sb_read(const _Atomic uint32_t *sequence, void *to, const void *from, size_t bytes)
 {
 	for (int i = 0; i < READ_RETRIES; i++) {
 		const uint32_t before = atomic_load_explicit(sequence, memory_order_acquire);
@@ -247,7 +176,7 @@ static bool read_texts(const _Atomic uint32_t *sequence, void *to, const void *f
 	return false;
 }
 
-static void set_text(char *to, size_t size, const char *text)
+void sb_set_text(char *to, size_t size, const char *text)
 {
 	(void)snprintf(to, size, "%s", text != NULL ? text : "");
 }
@@ -268,19 +197,19 @@ void scoreboard_post_why(struct scoreboard *sb, int slot, int64_t restart_at_ms,
 	struct slot *s = &sb->slot[slot];
 
 	atomic_store(&s->restart_at_ms, restart_at_ms);
-	begin_write(&s->reason.sequence);
-	set_text(s->reason.text, sizeof s->reason.text, reason);
-	end_write(&s->reason.sequence);
+	sb_write_begin(&s->reason.sequence);
+	sb_set_text(s->reason.text, sizeof s->reason.text, reason);
+	sb_write_end(&s->reason.sequence);
 }
 
 void scoreboard_bury(struct scoreboard *sb, int slot)
 {
 	struct slot *s = &sb->slot[slot];
 
-	begin_write(&s->texts.sequence);
+	sb_write_begin(&s->texts.sequence);
 	s->texts.token[0] = '\0';
 	s->texts.document[0] = '\0';
-	end_write(&s->texts.sequence);
+	sb_write_end(&s->texts.sequence);
 	atomic_store(&s->claim, 0);
 	atomic_store(&s->environment, -1);
 	atomic_store(&s->page, 0);
@@ -290,6 +219,7 @@ void scoreboard_bury(struct scoreboard *sb, int slot)
 	atomic_store(&s->valid, 0);
 	atomic_store(&s->state, SB_STARTING);
 	atomic_store(&s->since_ms, clock_boot_ms());
+	crash_clear(&s->words);
 }
 
 void scoreboard_retire(struct scoreboard *sb, int slot)
@@ -300,35 +230,25 @@ void scoreboard_retire(struct scoreboard *sb, int slot)
 	for (int i = 0; i < SB_COUNTERS; i++)
 		atomic_fetch_add(&sb->header->retired[i], atomic_exchange(&s->counters[i], 0));
 	scoreboard_post_why(sb, slot, 0, "");
+	scoreboard_death(sb, slot, &(struct sb_death){0});
 	scoreboard_post(sb, slot, SB_EMPTY, 0, atomic_load(&s->spawn));
-}
-
-bool scoreboard_obituary_room(const struct scoreboard *sb, int slot)
-{
-	for (int i = 0; i < SB_OBITUARIES; i++)
-		if (atomic_load(&sb->slot[slot].obituaries[i].pending) == 0)
-			return true;
-	return false;
-}
-
-void scoreboard_obituary_add(struct scoreboard *sb, int slot, const struct sb_obituary *words)
-{
-	for (int i = 0; i < SB_OBITUARIES; i++) {
-		struct obituary *o = &sb->slot[slot].obituaries[i];
-
-		if (atomic_load(&o->pending) != 0)
-			continue;
-		o->words = *words;
-		atomic_store_explicit(&o->pending, 1, memory_order_release);
-		return;
-	}
 }
 
 /* ---- own */
 
+struct crash_words *scoreboard_last_words(struct scoreboard *sb, int slot)
+{
+	return &sb->slot[slot].words;
+}
+
 void scoreboard_alive(struct scoreboard *sb, int slot)
 {
 	atomic_store_explicit(&sb->slot[slot].alive_ms, clock_boot_ms(), memory_order_relaxed);
+}
+
+int64_t scoreboard_alive_ms(const struct scoreboard *sb, int slot)
+{
+	return atomic_load_explicit(&sb->slot[slot].alive_ms, memory_order_relaxed);
 }
 
 void scoreboard_state(struct scoreboard *sb, int slot, enum sb_state state)
@@ -341,15 +261,20 @@ void scoreboard_state(struct scoreboard *sb, int slot, enum sb_state state)
 	atomic_store(&s->state, (int)state);
 }
 
+enum sb_state scoreboard_state_of(const struct scoreboard *sb, int slot)
+{
+	return (enum sb_state)atomic_load(&sb->slot[slot].state);
+}
+
 void scoreboard_claim(
 	struct scoreboard *sb, int slot, int environment, int64_t claim, const char *token)
 {
 	struct slot *s = &sb->slot[slot];
 
-	begin_write(&s->texts.sequence);
-	set_text(s->texts.token, sizeof s->texts.token, token);
+	sb_write_begin(&s->texts.sequence);
+	sb_set_text(s->texts.token, sizeof s->texts.token, token);
 	s->texts.document[0] = '\0';
-	end_write(&s->texts.sequence);
+	sb_write_end(&s->texts.sequence);
 	atomic_store(&s->environment, environment);
 	atomic_store(&s->job_since_ms, clock_boot_ms());
 	atomic_store(&s->page, 0);
@@ -361,9 +286,9 @@ void scoreboard_document(struct scoreboard *sb, int slot, const char *id)
 {
 	struct texts *t = &sb->slot[slot].texts;
 
-	begin_write(&t->sequence);
-	set_text(t->document, sizeof t->document, id);
-	end_write(&t->sequence);
+	sb_write_begin(&t->sequence);
+	sb_set_text(t->document, sizeof t->document, id);
+	sb_write_end(&t->sequence);
 }
 
 void scoreboard_page(struct scoreboard *sb, int slot, int page, int pages)
@@ -410,23 +335,6 @@ int64_t scoreboard_valid_until(const struct scoreboard *sb, int slot, int64_t cl
 	return (valid & ~until_mask) == claim_tag(claim) ? (int64_t)(valid & until_mask) : 0;
 }
 
-/* ---- obituaries */
-
-bool scoreboard_obituary_get(const struct scoreboard *sb, int slot, int i, struct sb_obituary *out)
-{
-	const struct obituary *o = &sb->slot[slot].obituaries[i];
-
-	if (atomic_load_explicit(&o->pending, memory_order_acquire) == 0)
-		return false;
-	*out = o->words;
-	return true;
-}
-
-void scoreboard_obituary_clear(struct scoreboard *sb, int slot, int i)
-{
-	atomic_store_explicit(&sb->slot[slot].obituaries[i].pending, 0, memory_order_release);
-}
-
 /* ---- environments */
 
 int scoreboard_environment_index(struct scoreboard *sb, const char *name, const char *database)
@@ -443,8 +351,8 @@ int scoreboard_environment_index(struct scoreboard *sb, const char *name, const 
 	if (count == SB_ENVIRONMENTS_MAX)
 		return -1;
 	e = &sb->header->environments[count];
-	set_text(e->name, sizeof e->name, name);
-	set_text(e->database, sizeof e->database, hash);
+	sb_set_text(e->name, sizeof e->name, name);
+	sb_set_text(e->database, sizeof e->database, hash);
 	e->view = (struct sb_environment_view){.oldest_ready_ms = -1};
 	atomic_store(&sb->header->environment_count, count + 1);
 	return count;
@@ -452,7 +360,8 @@ int scoreboard_environment_index(struct scoreboard *sb, const char *name, const 
 
 const char *scoreboard_environment_name(const struct scoreboard *sb, int environment)
 {
-	return environment >= 0 && environment < atomic_load(&sb->header->environment_count)
+	return environment >= 0 && environment < SB_ENVIRONMENTS_MAX &&
+			       environment < atomic_load(&sb->header->environment_count)
 		       ? sb->header->environments[environment].name
 		       : NULL;
 }
@@ -462,9 +371,9 @@ void scoreboard_environment(
 {
 	struct environment *e = &sb->header->environments[environment];
 
-	begin_write(&e->sequence);
+	sb_write_begin(&e->sequence);
 	e->view = *view;
-	end_write(&e->sequence);
+	sb_write_end(&e->sequence);
 }
 
 void scoreboard_environment_get(
@@ -472,7 +381,7 @@ void scoreboard_environment_get(
 {
 	const struct environment *e = &sb->header->environments[environment];
 
-	if (!read_texts(&e->sequence, out, &e->view, sizeof *out))
+	if (!sb_read(&e->sequence, out, &e->view, sizeof *out))
 		*out = (struct sb_environment_view){.oldest_ready_ms = -1};
 }
 
@@ -505,10 +414,14 @@ bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view 
 	struct reason reason = {0};
 	bool whole;
 
-	whole = read_texts(&s->texts.sequence, texts.token, s->texts.token,
+	whole = sb_read(&s->texts.sequence, texts.token, s->texts.token,
 		sizeof texts.token + sizeof texts.document);
-	whole = read_texts(&s->reason.sequence, reason.text, s->reason.text, sizeof reason.text) &&
+	whole = sb_read(&s->reason.sequence, reason.text, s->reason.text, sizeof reason.text) &&
 		whole;
+	/* What others wrote need not end where it should. */
+	texts.token[sizeof texts.token - 1] = '\0';
+	texts.document[sizeof texts.document - 1] = '\0';
+	reason.text[sizeof reason.text - 1] = '\0';
 	*out = (struct sb_slot_view){
 		.post = (enum sb_post)atomic_load(&s->post),
 		.pid = atomic_load(&s->pid),
@@ -523,9 +436,9 @@ bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view 
 		.pages = atomic_load(&s->pages),
 		.job_since_ms = atomic_load(&s->job_since_ms),
 	};
-	set_text(out->token, sizeof out->token, whole ? texts.token : "");
-	set_text(out->document, sizeof out->document, whole ? texts.document : "");
-	set_text(out->reason, sizeof out->reason, whole ? reason.text : "");
+	sb_set_text(out->token, sizeof out->token, whole ? texts.token : "");
+	sb_set_text(out->document, sizeof out->document, whole ? texts.document : "");
+	sb_set_text(out->reason, sizeof out->reason, whole ? reason.text : "");
 	for (int i = 0; i < SB_COUNTERS; i++)
 		out->counters[i] = atomic_load_explicit(&s->counters[i], memory_order_relaxed);
 	return whole;
@@ -537,8 +450,8 @@ void scoreboard_mend(struct scoreboard *sb, int slot, struct sb_slot_view *out)
 
 	t->token[sizeof t->token - 1] = '\0';
 	t->document[sizeof t->document - 1] = '\0';
-	begin_write(&t->sequence);
-	end_write(&t->sequence);
+	sb_write_begin(&t->sequence);
+	sb_write_end(&t->sequence);
 	(void)scoreboard_look(sb, slot, out);
 }
 

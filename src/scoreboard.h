@@ -7,7 +7,9 @@
  *     post      the master's:  pid, spawn, state of the slot, why it is throttled
  *     own       the process':  what it does, its claim, page n of m, counters
  *     mailbox   the keeper's:  claim lost, claim valid until; each with the claim's number
+ *     words     the process', dying: where the fault was (crash.h)
  *     obituary  written by the master when a claim holder died, cleared by the keeper once that claim has been dealt with
+ *     death     the master's:  who died here last and how, for people, for as long as the slot is used
  *
  * Numbers are single-writer atomics, each read by itself. Texts are under a sequence lock; a kill
  * can leave it odd, so readers bound their retries, and the master makes it even again when it
@@ -21,6 +23,7 @@
 #ifndef INDEXOCR_SCOREBOARD_H
 #define INDEXOCR_SCOREBOARD_H
 
+#include "crash.h"
 #include "err.h"
 #include "job.h"
 
@@ -54,6 +57,9 @@ enum sb_state {
 	SB_CLAIMING,
 	SB_FETCHING,
 	SB_READING,
+	SB_QUOTA,   /* all pages in work wait for their share of the limits */
+	SB_BACKOFF, /* all wait to be tried again */
+	SB_OUTAGE,  /* what was read is kept until the database is back */
 	SB_WRITING,
 	SB_PAUSED,
 	SB_ENDING
@@ -105,6 +111,27 @@ struct sb_obituary {
 	char reason[SB_TEXT_BYTES];
 };
 
+/* The last process that ended in this slot otherwise than as asked. */
+struct sb_death {
+	int64_t at_ms; /* real time; 0 = nobody has */
+	int pid;
+	int64_t spawn;
+	int64_t lived_ms;
+	char reason[SB_TEXT_BYTES];
+	enum sb_state state; /* what it was doing */
+	int environment;     /* index; -1 = it had no document, and the rest is empty */
+	char document[JOB_ID_BYTES];
+	int page, pages;
+	char trace[CRASH_TRACE_BYTES]; /* where a fault was; "" = nothing is known */
+};
+
+/* No worker becomes ready. */
+struct sb_loop {
+	int workers; /* 0 = not so */
+	int64_t since_ms;
+	char reason[SB_TEXT_BYTES];
+};
+
 enum sb_redis { SB_REDIS_NONE, SB_REDIS_UP, SB_REDIS_DOWN };
 
 enum sb_reach { SB_UNKNOWN, SB_UP, SB_DOWN, SB_NO_MIGRATION };
@@ -152,10 +179,20 @@ void scoreboard_retire(struct scoreboard *sb, int slot);
 /* False = no room: do not start this slot again before the keeper has dealt with the earlier ones. */
 bool scoreboard_obituary_room(const struct scoreboard *sb, int slot);
 void scoreboard_obituary_add(struct scoreboard *sb, int slot, const struct sb_obituary *obituary);
+/* Replaces the slot's. (set M, get any: false = nobody has died here) */
+void scoreboard_death(struct scoreboard *sb, int slot, const struct sb_death *death);
+bool scoreboard_death_get(const struct scoreboard *sb, int slot, struct sb_death *out);
+/* (set M, get any: false = there is none) */
+void scoreboard_loop(struct scoreboard *sb, const struct sb_loop *loop);
+bool scoreboard_loop_get(const struct scoreboard *sb, struct sb_loop *out);
 
 /* ---- own. (W) */
 void scoreboard_alive(struct scoreboard *sb, int slot);
+int64_t scoreboard_alive_ms(const struct scoreboard *sb, int slot); /* (any) as in a view */
 void scoreboard_state(struct scoreboard *sb, int slot, enum sb_state state);
+enum sb_state scoreboard_state_of(const struct scoreboard *sb, int slot); /* (any) */
+/* For crash_watch() (W), and for crash_read() once it is dead (M). */
+struct crash_words *scoreboard_last_words(struct scoreboard *sb, int slot);
 /* Before the claim statement is sent: its number and token. 0 and "" when it is over. */
 void scoreboard_claim(
 	struct scoreboard *sb, int slot, int environment, int64_t claim, const char *token);

@@ -12,7 +12,8 @@ const char *sb_post_name(enum sb_post post)
 const char *sb_state_name(enum sb_state state)
 {
 	static const char *const names[] = {"starting", "idle", "claiming", "fetching", "reading",
-		"writing", "paused", "ending"};
+		"waiting for quota", "waiting to try again", "waiting for the database", "writing",
+		"paused", "ending"};
 
 	return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "unknown";
 }

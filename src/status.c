@@ -73,11 +73,36 @@ static void add_job(cJSON *out, const struct scoreboard *sb, const struct sb_slo
 	json_add_int(out, "jobMs", clock_boot_ms() - v->job_since_ms);
 }
 
+static cJSON *death_json(const struct scoreboard *sb, const struct sb_death *death)
+{
+	cJSON *out = cJSON_CreateObject();
+	char at[CLOCK_TEXT_BYTES];
+
+	clock_format(death->at_ms, at);
+	json_add_text(out, "at", at);
+	json_add_int(out, "pid", death->pid);
+	json_add_int(out, "spawn", death->spawn);
+	json_add_int(out, "livedMs", death->lived_ms);
+	json_add_text(out, "reason", death->reason);
+	json_add_text(out, "state", sb_state_name(death->state));
+	if (death->document[0] != '\0') {
+		json_add_text(
+			out, "environment", scoreboard_environment_name(sb, death->environment));
+		json_add_text(out, "document", death->document);
+		json_add_int(out, "page", death->page);
+		json_add_int(out, "pages", death->pages);
+	}
+	if (death->trace[0] != '\0')
+		json_add_text(out, "trace", death->trace);
+	return out;
+}
+
 static cJSON *process_json(const struct scoreboard *sb, const struct settings *settings, int slot,
 	const struct sb_slot_view *v)
 {
 	cJSON *out = cJSON_CreateObject();
 	char id[SB_TEXT_BYTES];
+	struct sb_death death;
 
 	(void)snprintf(id, sizeof id, "%s-%d", settings->worker_id, slot);
 	json_add_text(out, "id", slot == SB_KEEPER ? "keeper" : id);
@@ -90,9 +115,11 @@ static cJSON *process_json(const struct scoreboard *sb, const struct settings *s
 	json_add_int(out, "aliveMs", v->alive_ms != 0 ? clock_boot_ms() - v->alive_ms : -1);
 	if (v->reason[0] != '\0')
 		json_add_text(out, "reason", v->reason);
-	if (v->post == SB_WAITING || v->post == SB_THROTTLED)
+	if ((v->post == SB_WAITING || v->post == SB_THROTTLED) && v->restart_at_ms != 0)
 		json_add_int(out, "restartMs", v->restart_at_ms - clock_boot_ms());
 	add_job(out, sb, v);
+	if (scoreboard_death_get(sb, slot, &death))
+		cJSON_AddItemToObject(out, "lastDeath", death_json(sb, &death));
 	return out;
 }
 
@@ -152,6 +179,16 @@ static cJSON *pool_json(const struct status_facts *facts)
 	return out;
 }
 
+static cJSON *loop_json(const struct sb_loop *loop)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	json_add_int(out, "workers", loop->workers);
+	json_add_text(out, "reason", loop->reason);
+	json_add_int(out, "sinceMs", clock_boot_ms() - loop->since_ms);
+	return out;
+}
+
 static cJSON *processes_json(const struct scoreboard *sb, const struct settings *settings)
 {
 	cJSON *out = cJSON_CreateArray();
@@ -180,6 +217,7 @@ cJSON *status_json(struct scoreboard *sb, const struct status_facts *facts)
 	const struct settings *settings = facts->settings;
 	cJSON *out = cJSON_CreateObject();
 	cJSON *warnings = cJSON_CreateArray();
+	struct sb_loop loop;
 
 	json_add_text(out, "version", PACKAGE_VERSION);
 	json_add_text(out, "daemon", scoreboard_daemon(sb));
@@ -193,6 +231,8 @@ cJSON *status_json(struct scoreboard *sb, const struct status_facts *facts)
 	cJSON_AddBoolToObject(out, "reloadWaits", facts->reload_waits);
 	json_add_text(
 		out, "reloadError", facts->reload_error[0] != '\0' ? facts->reload_error : NULL);
+	if (scoreboard_loop_get(sb, &loop))
+		cJSON_AddItemToObject(out, "crashLoop", loop_json(&loop));
 	cJSON_AddItemToObject(out, "environments", environments_json(sb, settings));
 	cJSON_AddItemToObject(out, "processes", processes_json(sb, settings));
 	cJSON_AddItemToObject(out, "totals", totals_json(sb));
