@@ -161,6 +161,19 @@ static bool may_send(void *arg)
 	return clock_boot_ms() < until_ms;
 }
 
+static void pace(void *arg, enum reader_pace pace)
+{
+	static const enum sb_state states[] = {
+		[READER_WORKS] = SB_READING,
+		[READER_QUOTA] = SB_QUOTA,
+		[READER_RETRY] = SB_BACKOFF,
+		[READER_LEASE] = SB_OUTAGE,
+	};
+	struct run *run = arg;
+
+	scoreboard_state(board(run), slot(run), states[pace]);
+}
+
 static bool is_last(const struct run *run)
 {
 	return run->known_count + run->done == render_page_count(run->render);
@@ -214,7 +227,7 @@ static int read_pages(struct run *run, struct err *err)
 		.limiter = run->p->limiter,
 		.render = run->render,
 		.prompt = &run->prompt.engine,
-		.events = {sending, answered, waited, checkpoint, may_send, run},
+		.events = {sending, answered, waited, checkpoint, may_send, pace, run},
 	};
 
 	scoreboard_state(board(run), slot(run), SB_READING);

@@ -18,6 +18,7 @@ struct reading {
 	struct page page; /* owned */
 	int tries;        /* that count */
 	int64_t not_before_ms;
+	enum reader_pace waits_for; /* while waiting */
 	int64_t waiting_since_ms;
 	struct limiter_reservation reservation;
 	struct engine_call *call;
@@ -98,8 +99,10 @@ static int place(struct reader *r, struct reading *g, struct page *page, struct 
 	else if (page->blank)
 		rc = deliver(r, page->number, result_blank_page(page), err);
 	else {
-		*g = (struct reading){
-			.state = WAITING, .page = *page, .waiting_since_ms = clock_boot_ms()};
+		*g = (struct reading){.state = WAITING,
+			.page = *page,
+			.waits_for = READER_QUOTA,
+			.waiting_since_ms = clock_boot_ms()};
 		return 0;
 	}
 	page_fini(page);
@@ -144,6 +147,12 @@ static struct reading *next_waiting(struct reader *r)
 	return best;
 }
 
+static void wait_until(struct reading *g, enum reader_pace what_for, int64_t delay_ms)
+{
+	g->waits_for = what_for;
+	g->not_before_ms = clock_boot_ms() + delay_ms;
+}
+
 /* One outstanding reservation a worker, so that a pause reaches everybody. */
 static int reserve(struct reader *r, struct err *err)
 {
@@ -163,8 +172,8 @@ static int reserve(struct reader *r, struct err *err)
 	if (rc == 0)
 		g->state = RESERVED;
 	else if (rc == 1 || err->kind == ERR_TRANSIENT)
-		g->not_before_ms = clock_boot_ms() +
-				   (err->retry_after_ms > 0 ? err->retry_after_ms : WAIT_MAX_MS);
+		wait_until(g, READER_QUOTA,
+			err->retry_after_ms > 0 ? err->retry_after_ms : WAIT_MAX_MS);
 	else
 		return -1;
 	return 0;
@@ -210,11 +219,11 @@ static int send_pages(struct reader *r, struct err *err)
 
 /* ---- from the engine */
 
-static int try_again(struct reading *g, const struct retry_decision *d)
+static int try_again(struct reading *g, const struct err *why, int64_t delay_ms)
 {
 	g->state = WAITING;
 	g->waiting_since_ms = clock_boot_ms();
-	g->not_before_ms = g->waiting_since_ms + d->delay_ms;
+	wait_until(g, why->kind == ERR_QUOTA ? READER_QUOTA : READER_RETRY, delay_ms);
 	return 0;
 }
 
@@ -229,7 +238,7 @@ static int handle_failure(struct reader *r, struct reading *g, const struct engi
 	if (d.pause_all && r->plan->limiter != NULL) /* whoever learns it first tells the fleet */
 		limiter_pause(r->plan->limiter, d.delay_ms);
 	if (d.action == RETRY_AGAIN && !failed(r))
-		return try_again(g, &d);
+		return try_again(g, why, d.delay_ms);
 	if (d.action == RETRY_RELEASE || d.action == RETRY_DROP) {
 		*err = *why;
 		return err_prefix(err, "page %d: ", g->page.number);
@@ -301,6 +310,11 @@ static void earlier(int64_t *until_ms, int64_t ms)
 		*until_ms = ms;
 }
 
+static bool is_rendering(struct reader *r)
+{
+	return !r->rendered && find(r, FREE) != NULL;
+}
+
 static int wait_timeout(struct reader *r)
 {
 	int64_t until_ms = clock_boot_ms() + WAIT_MAX_MS;
@@ -315,9 +329,20 @@ static int wait_timeout(struct reader *r)
 						   ? g->reservation.send_at_ms
 						   : r->next_send_ms);
 	}
-	if (!r->rendered && find(r, FREE) != NULL)
+	if (is_rendering(r))
 		earlier(&until_ms, render_deadline_ms(r->plan->render));
 	return clock_left_ms(until_ms);
+}
+
+static enum reader_pace pace(struct reader *r)
+{
+	const struct reading *waiting = find(r, WAITING);
+
+	if (count(r, FLYING) > 0 || is_rendering(r))
+		return READER_WORKS;
+	if (!r->plan->events.may_send(r->plan->events.arg))
+		return READER_LEASE;
+	return find(r, RESERVED) == NULL && waiting != NULL ? waiting->waits_for : READER_QUOTA;
 }
 
 static int wait(struct reader *r, struct err *err)
@@ -326,9 +351,10 @@ static int wait(struct reader *r, struct err *err)
 	struct pollfd fds[1 + ENGINE_FDS_MAX];
 	size_t n = 0;
 
-	if (!r->rendered && find(r, FREE) != NULL && render_fd(p->render) != -1)
+	if (is_rendering(r) && render_fd(p->render) != -1)
 		fds[n++] = (struct pollfd){.fd = render_fd(p->render), .events = POLLIN};
 	n += p->type->poll_fds(p->engine, fds + n, ENGINE_FDS_MAX);
+	p->events.pace(p->events.arg, pace(r));
 	return http_wait(p->http, fds, n, wait_timeout(r), err);
 }
 

@@ -23,6 +23,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Whether anything can get further now, and if not, what all pages in work wait for. */
+enum reader_pace {
+	READER_WORKS, /* a page is being rendered or read */
+	READER_QUOTA, /* their share of the limits */
+	READER_RETRY, /* the time to try again what failed for now */
+	READER_LEASE  /* the claim's lease has run out, and nobody renews it */
+};
+
 /* What happened, for counters and status; each may be called at any time during reader_run(). */
 struct reader_events {
 	void (*sending)(void *arg, int page);
@@ -32,6 +40,8 @@ struct reader_events {
 	int (*deliver)(void *arg, int number, cJSON *page, struct err *err);
 	/* May a call be sent now (is the claim's lease still good)? */
 	bool (*may_send)(void *arg);
+	/* Told before every wait. */
+	void (*pace)(void *arg, enum reader_pace pace);
 	void *arg;
 };
 

@@ -12,6 +12,7 @@
 #include "retry.h"
 #include "signals.h"
 #include "spool.h"
+#include "stall.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +50,8 @@ struct worker {
 	size_t source_count;
 	struct source *current; /* whose document is in work; NULL = none */
 	struct job job;
-	int64_t claims; /* number of the last claim */
+	struct stall stall; /* of that document */
+	int64_t claims;     /* number of the last claim */
 	int64_t paused_ms; /* boot time until which nothing is claimed at all: the engine is not usable */
 	bool woken;        /* somebody said there is work */
 	bool draining;
@@ -77,6 +79,26 @@ static void notice_lifeline(struct worker *w)
 		w->interrupted = true;
 }
 
+/* Waits that end by themselves, and are nobody's fault here. */
+static bool is_excused(enum sb_state state)
+{
+	return state == SB_QUOTA || state == SB_BACKOFF || state == SB_OUTAGE;
+}
+
+static int check_progress(struct worker *w, struct err *err)
+{
+	const bool excused = is_excused(scoreboard_state_of(w->board, w->slot));
+	const int64_t spent_ms = stall_look(&w->stall, excused, clock_boot_ms());
+	struct sb_slot_view v;
+
+	if (spent_ms < w->settings->supervise.job_timeout_ms)
+		return 0;
+	(void)scoreboard_look(w->board, w->slot, &v);
+	return err_set(err, ERR_TRANSIENT, "job-timeout",
+		"no page finished for %lld s (supervise.job_timeout), last: page %d of %d",
+		(long long)(spent_ms / 1000), v.page, v.pages);
+}
+
 static int check(void *arg, struct err *err)
 {
 	struct worker *w = arg;
@@ -96,7 +118,7 @@ static int check(void *arg, struct err *err)
 		return err_set(err, ERR_STOPPED, "stopped", "interrupted");
 	if (w->current != NULL && scoreboard_is_lost(w->board, w->slot, w->job.number))
 		return err_set(err, ERR_LOST, "lost", "the claim was lost");
-	return 0;
+	return w->current != NULL ? check_progress(w, err) : 0;
 }
 
 static void watch(struct worker *w)
@@ -218,6 +240,7 @@ static int outlast(struct worker *w, struct err *err)
 		log_event(LEVEL_WARN, "worker", &(struct log_more){.ms = -1, .error = err->text},
 			"The database is away: keeping what has been read");
 	w->said_outage = true;
+	scoreboard_state(w->board, w->slot, SB_OUTAGE);
 	return http_wait(w->http, NULL, 0, (int)jitter(WRITE_RETRY_MS), err);
 }
 
@@ -239,6 +262,7 @@ static int save_pages(void *arg, const struct job *job, const char *page_key,
 	struct worker *w = arg;
 	int rc;
 
+	stall_begin(&w->stall, clock_boot_ms());
 	do
 		rc = queue_checkpoint(w->current->queue, w->id, job, page_key, pages_json, err);
 	while (rc == -1 && outlast(w, err) == 0);
@@ -362,6 +386,7 @@ static void process_job(struct worker *w)
 	int rc;
 
 	w->said_outage = false;
+	stall_begin(&w->stall, clock_boot_ms());
 	log_event(LEVEL_INFO, "worker", NULL, "Processing job");
 	if (open_engine(w, &err) != 0 ||
 		pipeline_run(&w->pipeline, w->current->settings, &w->job, &store, &result, &err) !=
