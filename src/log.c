@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +21,8 @@ enum {
 	MESSAGE_MAX_BYTES = 2048,
 	SECRETS_MAX = 1024, /* of all configurations that this daemon has seen */
 	SECRET_MIN_BYTES = 6,
-	JOB_MAX_BYTES = 64
+	JOB_MAX_BYTES = 64,
+	ROOM_WAIT_MS = 1000
 };
 
 static struct {
@@ -35,6 +37,7 @@ static struct {
 	char *secrets[SECRETS_MAX];
 	size_t secret_count;
 	unsigned long dropped;
+	bool halted; /* standard error had no room, last time */
 } sink = {.fd = -1, .level = LEVEL_INFO, .to_stderr = LOG_STDERR_TEXT};
 
 static const char *const level_names[] = {
@@ -214,6 +217,17 @@ static char *as_text(enum log_level level, const char *stage, const struct log_m
 	return b.data;
 }
 
+/* A pipe that nobody empties, or a terminal that was halted, shall not halt us: it is waited for once. */
+static bool has_room(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	const bool room = poll(&p, 1, sink.halted ? 0 : ROOM_WAIT_MS) == 1;
+
+	if (fd == STDERR_FILENO)
+		sink.halted = !room;
+	return room;
+}
+
 /* A line that does not go out whole, in one write, is given up: nobody shall read half of one. */
 static void write_line(int fd, const char *prefix, const char *text)
 {
@@ -221,7 +235,7 @@ static void write_line(int fd, const char *prefix, const char *text)
 	ssize_t n = -1;
 
 	buf_init(&b, LINE_MAX_BYTES);
-	if (buf_addf(&b, "%s%s\n", prefix, text) == 0) {
+	if (buf_addf(&b, "%s%s\n", prefix, text) == 0 && has_room(fd)) {
 		do
 			n = write(fd, b.data, b.len);
 		while (n < 0 && errno == EINTR);

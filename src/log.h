@@ -4,8 +4,8 @@
  * `<directory>/<name>.ndjson`, one write() a line, appended, so that processes never mix their
  * lines: {"ts","level","stage","message","worker","environment","job","page","ms","error","data"}.
  * On a terminal the same events are one readable line each; under journald they carry priority
- * prefixes. A full or missing disk stops nothing: lines are dropped there, the next that fits says
- * how many. Secrets registered with log_secret() are masked in every text that goes out.
+ * prefixes. A full or missing disk and a standard error that nobody reads stop nothing: lines are
+ * dropped there, the next that fits says how many. Secrets registered with log_secret() are masked in every text that goes out.
  *
  * Ownership  one sink a process, inside log.c (the one mutable global beside the signal flags);
  *            strings are copied.

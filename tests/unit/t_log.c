@@ -5,9 +5,11 @@
 #include "json.h"
 #include "mem.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,9 +156,54 @@ static void after_a_rename_reopening_starts_a_new_file(void **state)
 	free(moved);
 }
 
+/* Standard error is a pipe that is full; what is not read there must not be waited for. */
+static _Noreturn void log_into_a_full_pipe(const struct place *p)
+{
+	const struct set_log settings = {.directory = (char *)(uintptr_t)p->directory,
+		.level = LEVEL_INFO,
+		.to_stderr = LOG_STDERR_JSON};
+	struct err err;
+	int fds[2];
+
+	(void)alarm(30); /* ends the child, and the test, where it is */
+	if (pipe(fds) != 0 || fd_set_nonblocking(fds[1], &err) != 0)
+		_exit(1);
+	while (write(fds[1], "x", 1) == 1)
+		;
+	if (fcntl(fds[1], F_SETFL, 0) != 0 || dup2(fds[1], STDERR_FILENO) == -1 ||
+		log_open(&settings, "w-1", "w-1", "", &err) != 0)
+		_exit(1);
+	for (int i = 0; i < 20; i++)
+		log_event(LEVEL_INFO, "worker", NULL, "line %d", i);
+	_exit(0);
+}
+
+static void a_standard_error_that_nobody_reads_halts_nothing(void **state)
+{
+	const struct place *p = *state;
+	cJSON *all[64];
+	const pid_t pid = fork();
+	int status, count;
+	bool told = false;
+
+	if (pid == 0)
+		log_into_a_full_pipe(p);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	count = lines(p, all, 64);
+	assert_true(count >= 20); /* the file has them all */
+	for (int i = 0; i < count; i++) {
+		told = told || strstr(json_text(all[i], "message"), "could not be written") != NULL;
+		cJSON_Delete(all[i]);
+	}
+	assert_true(told);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_standard_error_that_nobody_reads_halts_nothing, open_place, remove_place),
 		cmocka_unit_test_setup_teardown(
 			a_line_has_the_contract_s_fields, open_place, remove_place),
 		cmocka_unit_test_setup_teardown(
