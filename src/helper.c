@@ -1,16 +1,23 @@
 #include "helper.h"
 
+#include "clock.h"
 #include "fdio.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+/* A program on a disk that does not answer, and a process that the kernel cannot let go, must not take the caller with them. */
+enum { EXEC_MS = 10 * 1000, REAP_MS = 5 * 1000, REAP_STEP_NS = 1000 * 1000 };
 
 /* Both ends of each pipe; [0] is read from. status carries errno out of a child that failed before
  * or in exec, and closes by itself when exec succeeds. */
@@ -139,22 +146,27 @@ static pid_t fork_helper(const struct helper_command *command, struct pipes *p)
 /* 0 once exec has succeeded, else the child's errno. */
 static int exec_errno(int status_fd)
 {
+	struct pollfd p = {.fd = status_fd, .events = POLLIN};
 	int code = 0;
 	ssize_t n;
 
+	if (poll(&p, 1, EXEC_MS) == 0)
+		return ETIMEDOUT;
 	do
 		n = read(status_fd, &code, sizeof code);
 	while (n < 0 && errno == EINTR);
 	return n == (ssize_t)sizeof code ? code : 0;
 }
 
+/* Its status; 0 where it does not end although it was killed: it is left to whoever inherits it. */
 static int wait_for(pid_t pid)
 {
+	const int64_t until_ms = clock_boot_ms() + REAP_MS;
+	const struct timespec step = {.tv_nsec = REAP_STEP_NS};
 	int status = 0;
 
-	while (waitpid(pid, &status, 0) == -1)
-		if (errno != EINTR)
-			return 0;
+	while (waitpid(pid, &status, WNOHANG) == 0 && clock_left_ms(until_ms) > 0)
+		(void)nanosleep(&step, NULL);
 	return status;
 }
 
@@ -217,9 +229,12 @@ int helper_stop(struct helper *h)
 
 void helper_how_ended(int wait_status, char *text, size_t size)
 {
+	char name[16];
+
 	if (WIFSIGNALED(wait_status))
-		(void)snprintf(text, size, "was killed by signal %d (%s)", WTERMSIG(wait_status),
-			strsignal(WTERMSIG(wait_status)));
+		(void)snprintf(text, size, "was killed by %s%s",
+			signals_name(WTERMSIG(wait_status), name),
+			WTERMSIG(wait_status) == SIGKILL ? " (out of memory?)" : "");
 	else
 		(void)snprintf(text, size, "ended with exit status %d", WEXITSTATUS(wait_status));
 }

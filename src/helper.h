@@ -38,16 +38,16 @@ struct helper {
 /* What a struct helper is before helper_start() and after helper_stop(). */
 #define HELPER_NONE ((struct helper){.in = -1, .out = -1})
 
-/* Returns once the program runs or could not be started. */
+/* Returns once the program runs or could not be started, within ten seconds. */
 int helper_start(struct helper *h, const struct helper_command *command, struct err *err);
 
 /*
- * Kills it where it still runs, waits for it, closes the pipes. Returns its wait status, of its own
+ * Kills it where it still runs, waits for it (five seconds at most), closes the pipes. Returns its wait status, of its own
  * end where it had ended by itself; 0 where there was none.
  */
 int helper_stop(struct helper *h);
 
-/* Puts how it ended into text: "was killed by signal 11 (Segmentation fault)". */
+/* Puts how it ended into text: "was killed by SIGSEGV", "ended with exit status 3". */
 void helper_how_ended(int wait_status, char *text, size_t size);
 
 #endif

@@ -304,9 +304,11 @@ static void explain_end(int status, struct err *fault)
 {
 	const int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
+	char how[64];
+
+	helper_how_ended(status, how, sizeof how);
 	if (sig == SIGKILL || sig == SIGTERM)
-		err_set(fault, ERR_TRANSIENT, "killed",
-			"the renderer was killed from outside (SIG%s)", sigabbrev_np(sig));
+		err_set(fault, ERR_TRANSIENT, "killed", "the renderer %s", how);
 	else if (sig == SIGXCPU)
 		err_set(fault, ERR_DOCUMENT, "timeout", "rendering took too much processor time");
 	else if (sig != 0)

@@ -83,7 +83,8 @@ send(dict(type="end"))
 @pytest.mark.parametrize("how,code,word", [
     ("os.kill(os.getpid(), signal.SIGSEGV)", "crashed", "SIGSEGV"),
     ("os.kill(os.getpid(), signal.SIGXCPU)", "timeout", "processor"),
-    ("os.kill(os.getpid(), signal.SIGKILL)", "killed", "SIGKILL"),
+    ("os.kill(os.getpid(), signal.SIGKILL)", "killed", "SIGKILL (out of memory?)"),
+    ("os.kill(os.getpid(), signal.SIGTERM)", "killed", "killed by SIGTERM"),
     ("sys.exit(3)", "crashed", "3"),
     ("sys.exit(0)", "crashed", "0"),
     ("send(dict(type='page', page=n), b'x' * 50, cut=40); os.abort()", "crashed", "SIGABRT"),
@@ -96,8 +97,9 @@ def test_a_helper_that_dies_on_a_page_loses_that_page_only(tmp_path, how, code, 
     assert (tmp_path / "3").read_bytes() == b"image 3"
 
 
-def test_a_page_that_takes_too_long_is_given_up_and_the_rest_goes_on(tmp_path):
-    pages, end = run_client(b"x", tmp_path, fake_helper(tmp_path, LOSING % "time.sleep(600)"), timeout_ms=1500)
+@pytest.mark.parametrize("how", ["time.sleep(600)", "os.kill(os.getpid(), signal.SIGSTOP)", "while True: pass"])
+def test_a_page_that_takes_too_long_is_given_up_and_the_rest_goes_on(tmp_path, how):
+    pages, end = run_client(b"x", tmp_path, fake_helper(tmp_path, LOSING % how), timeout_ms=1500)
     assert [page.get("code") for page in pages] == [None, "timeout", None, "timeout", None] and end["end"]
 
 

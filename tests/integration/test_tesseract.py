@@ -289,7 +289,10 @@ def test_engine_starts_no_more_processes_than_allowed(notes, tmp_path):
 
 
 @pytest.mark.parametrize("body, code, words", [
-    ("request(); os.kill(os.getpid(), 11)", "helper-died", "signal 11"),
+    ("request(); os.kill(os.getpid(), 11)", "helper-died", "was killed by SIGSEGV"),
+    ("request(); os.kill(os.getpid(), 9)", "helper-died", "was killed by SIGKILL (out of memory?)"),
+    ("request(); os._exit(0)", "helper-died", "ended with exit status 0"),
+    ("request(); os.kill(os.getpid(), 19)", "timeout", "1500 ms"),  # stopped: dies only by SIGKILL
     ("os._exit(3)", "helper-died", "exit status 3"),
     ("request(); os.write(1, b'not a frame at all..'); time.sleep(60)", "helper-died", "protocol"),
     ("request(); os.write(1, b'IOF1' + b'\\xff' * 12); time.sleep(60)", "helper-died", "protocol"),
