@@ -73,6 +73,7 @@ struct header {
 	char previous[SB_DAEMON_BYTES];
 	_Atomic int redis;
 	_Atomic bool draining;
+	_Atomic int64_t paused_ms; /* boot time; 0 = not paused */
 	_Atomic uint64_t retired[SB_COUNTERS];
 	_Atomic int environment_count;
 	struct environment environments[SB_ENVIRONMENTS_MAX];
@@ -494,6 +495,20 @@ void scoreboard_draining(struct scoreboard *sb, bool draining)
 bool scoreboard_is_draining(const struct scoreboard *sb)
 {
 	return atomic_load(&sb->header->draining);
+}
+
+void scoreboard_pause(struct scoreboard *sb, bool paused)
+{
+	if (paused == (scoreboard_paused_since(sb) != 0))
+		return;
+	atomic_store(&sb->header->paused_ms, paused ? clock_boot_ms() : 0);
+	for (int i = 0; i < sb->slots; i++)
+		scoreboard_wake(sb, i);
+}
+
+int64_t scoreboard_paused_since(const struct scoreboard *sb)
+{
+	return atomic_load(&sb->header->paused_ms);
 }
 
 /* ---- reading */
