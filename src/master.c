@@ -98,7 +98,8 @@ static void run(struct master *m)
 		due_ms = child_start_due(m->children, g->current, g->retiring, g->number);
 		sleep_until_something(m, due_ms);
 		take_signals(m);
-		control_serve(m->control, master_command, m);
+		control_serve(
+			m->control, clock_boot_ms(), master_commands, !master_is_running(m), m);
 	}
 }
 
