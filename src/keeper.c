@@ -323,7 +323,8 @@ static bool wake_sleepers(struct keeper *k)
 	if (totals[SB_CLAIMS_MADE] != k->claims_seen)
 		k->wake_owed = true;
 	k->claims_seen = totals[SB_CLAIMS_MADE];
-	if (!k->wake_owed)
+	/* A wake-up stays owed through an operator's pause. */
+	if (!k->wake_owed || scoreboard_paused_since(k->board) != 0)
 		return false;
 	slot = sleeper(k, &somebody_looks);
 	if (slot != 0)

@@ -99,7 +99,8 @@ static void run(struct master *m)
 		sleep_until_something(m, due_ms);
 		take_signals(m);
 		child_watch(m->children, g->current);
-		control_serve(m->control, master_command, m);
+		control_serve(
+			m->control, clock_boot_ms(), master_commands, !master_is_running(m), m);
 	}
 }
 

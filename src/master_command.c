@@ -1,43 +1,13 @@
-#include "json.h"
 #include "master_private.h"
 #include "status.h"
 
+#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
-static cJSON *answer(bool ok, const char *error)
+static cJSON *status_now(void *arg, const struct control_request *request)
 {
-	cJSON *out = cJSON_CreateObject();
-
-	cJSON_AddBoolToObject(out, "ok", ok);
-	if (!ok)
-		json_add_text(out, "error", error);
-	return out;
-}
-
-static cJSON *scale_to(struct master *m, const char *argument)
-{
-	char *end;
-	const long workers = strtol(argument, &end, 10);
-
-	if (*argument == '\0' || *end != '\0' || workers < 0 || workers > master_last_slot(m))
-		return answer(false, "scale wants a number of workers from 0 to workers_limit");
-	master_scale(m, (int)workers);
-	return answer(true, NULL);
-}
-
-static cJSON *reload_now(struct master *m)
-{
-	const enum reload_outcome outcome = master_reload(m);
-	cJSON *out = outcome == RELOAD_REFUSED ? answer(false, m->generations.error)
-					       : answer(true, NULL);
-
-	cJSON_AddBoolToObject(out, "waits", outcome == RELOAD_WAITS);
-	return out;
-}
-
-static cJSON *status_now(const struct master *m)
-{
+	const struct master *m = arg;
 	const struct status_facts facts = {
 		.settings = master_settings(m),
 		.generation = m->generations.number,
@@ -50,24 +20,56 @@ static cJSON *status_now(const struct master *m)
 		.pool_most = pool_most(&m->pool, master_settings(m)),
 	};
 
+	(void)request;
 	return status_json(m->scoreboard, &facts);
 }
 
-cJSON *master_command(void *arg, const char *word, const char *argument)
+static cJSON *drain(void *arg, const struct control_request *request)
+{
+	(void)request;
+	master_order_stop(arg, STOP_DRAIN, "indexocrctl drain");
+	return control_done();
+}
+
+static cJSON *reload(void *arg, const struct control_request *request)
 {
 	struct master *m = arg;
+	const enum reload_outcome outcome = master_reload(m);
+	cJSON *out = outcome == RELOAD_REFUSED ? control_refusal("config", m->generations.error)
+					       : control_done();
 
-	if (strcmp(word, "status") == 0)
-		return status_now(m);
-	if (strcmp(word, "drain") == 0) {
-		master_order_stop(m, STOP_DRAIN, "indexocrctl drain");
-		return answer(true, NULL);
-	}
-	if (!master_is_running(m))
-		return answer(false, "the daemon is draining");
-	if (strcmp(word, "reload") == 0)
-		return reload_now(m);
-	if (strcmp(word, "scale") == 0)
-		return scale_to(m, argument);
-	return answer(false, "unknown command");
+	(void)request;
+	cJSON_AddBoolToObject(out, "waits", outcome == RELOAD_WAITS);
+	return out;
 }
+
+static cJSON *scale(void *arg, const struct control_request *request)
+{
+	struct master *m = arg;
+	char *end;
+	const long workers = strtol(request->argument, &end, 10);
+
+	if (*end != '\0' || workers < 0 || workers > master_last_slot(m))
+		return control_refusal(
+			"request", "scale wants a number of workers from 0 to workers_limit");
+	master_scale(m, (int)workers);
+	return control_done();
+}
+
+static cJSON *pause_or_resume(void *arg, const struct control_request *request)
+{
+	const struct master *m = arg;
+
+	scoreboard_pause(m->scoreboard, strcmp(request->word, "pause") == 0);
+	return control_done();
+}
+
+const struct control_command master_commands[] = {
+	{"status", status_now, CONTROL_LOOKS | CONTROL_WHILE_DRAINING},
+	{"pause", pause_or_resume, 0},
+	{"resume", pause_or_resume, 0},
+	{"scale", scale, CONTROL_ARGUMENT},
+	{"reload", reload, 0},
+	{"drain", drain, CONTROL_WHILE_DRAINING},
+	{NULL, NULL, 0},
+};

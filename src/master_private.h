@@ -19,8 +19,6 @@
 #include "pool.h"
 #include "stop.h"
 
-#include <cjson/cJSON.h>
-
 enum { FIRST_WORKER = SB_KEEPER + 1 };
 
 struct master {
@@ -67,7 +65,7 @@ enum reload_outcome master_reload(struct master *m);
 void master_tend_generations(struct master *m);
 void master_log_warnings(const struct settings *settings);
 
-/* master_command.c: as control_serve() wants it. */
-cJSON *master_command(void *arg, const char *word, const char *argument);
+/* master_command.c: as control_serve() wants them. */
+extern const struct control_command master_commands[];
 
 #endif

@@ -405,6 +405,20 @@ bool scoreboard_is_draining(const struct scoreboard *sb)
 	return atomic_load(&sb->header->draining);
 }
 
+void scoreboard_pause(struct scoreboard *sb, bool paused)
+{
+	if (paused == (scoreboard_paused_since(sb) != 0))
+		return;
+	atomic_store(&sb->header->paused_ms, paused ? clock_boot_ms() : 0);
+	for (int i = 0; i < sb->slots; i++)
+		scoreboard_wake(sb, i);
+}
+
+int64_t scoreboard_paused_since(const struct scoreboard *sb)
+{
+	return atomic_load(&sb->header->paused_ms);
+}
+
 /* ---- reading */
 
 bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view *out)

@@ -228,6 +228,13 @@ void scoreboard_redis(struct scoreboard *sb, enum sb_redis state);
 enum sb_redis scoreboard_redis_state(const struct scoreboard *sb);
 void scoreboard_draining(struct scoreboard *sb, bool draining);
 bool scoreboard_is_draining(const struct scoreboard *sb);
+/*
+ * An operator's pause of all claiming: looked at by workers right before they claim. Setting it or lifting it wakes everybody
+ * who sleeps. It lasts as long as the daemon, whatever a reload does. (M)
+ */
+void scoreboard_pause(struct scoreboard *sb, bool paused);
+/* Boot time since when; 0 = not paused. (any) */
+int64_t scoreboard_paused_since(const struct scoreboard *sb);
 
 /* ---- reading. (any) A consistent copy; false = the texts could not be read whole (numbers are good). */
 bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view *out);

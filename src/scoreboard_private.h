@@ -84,6 +84,7 @@ struct header {
 	char previous[SB_DAEMON_BYTES];
 	_Atomic int redis;
 	_Atomic bool draining;
+	_Atomic int64_t paused_ms; /* boot time; 0 = not paused */
 	_Atomic uint64_t retired[SB_COUNTERS];
 	struct loop loop;
 	_Atomic int environment_count;

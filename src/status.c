@@ -115,6 +115,8 @@ static cJSON *process_json(const struct scoreboard *sb, const struct settings *s
 	json_add_int(out, "aliveMs", v->alive_ms != 0 ? clock_boot_ms() - v->alive_ms : -1);
 	if (v->reason[0] != '\0')
 		json_add_text(out, "reason", v->reason);
+	else if (v->state == SB_PAUSED && scoreboard_paused_since(sb) != 0)
+		json_add_text(out, "reason", "paused by an operator");
 	if ((v->post == SB_WAITING || v->post == SB_THROTTLED) && v->restart_at_ms != 0)
 		json_add_int(out, "restartMs", v->restart_at_ms - clock_boot_ms());
 	add_job(out, sb, v);
@@ -215,6 +217,7 @@ static cJSON *totals_json(const struct scoreboard *sb)
 cJSON *status_json(struct scoreboard *sb, const struct status_facts *facts)
 {
 	const struct settings *settings = facts->settings;
+	const int64_t paused_ms = scoreboard_paused_since(sb);
 	cJSON *out = cJSON_CreateObject();
 	cJSON *warnings = cJSON_CreateArray();
 	struct sb_loop loop;
@@ -226,6 +229,9 @@ cJSON *status_json(struct scoreboard *sb, const struct status_facts *facts)
 	cJSON_AddBoolToObject(out, "draining", facts->stop_phase != NULL);
 	if (facts->stop_phase != NULL)
 		cJSON_AddItemToObject(out, "drain", drain_json(sb, facts));
+	cJSON_AddBoolToObject(out, "paused", paused_ms != 0);
+	if (paused_ms != 0)
+		json_add_int(out, "pausedMs", clock_boot_ms() - paused_ms);
 	cJSON_AddItemToObject(out, "pool", pool_json(facts));
 	json_add_text(out, "redis", sb_redis_name(scoreboard_redis_state(sb)));
 	cJSON_AddBoolToObject(out, "reloadWaits", facts->reload_waits);

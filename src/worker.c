@@ -461,6 +461,14 @@ static bool is_down(const struct worker *w, const struct source *s)
 	return v.reach == SB_DOWN && !keeper_is_silent(w);
 }
 
+/* Looked at right before each claim: a drain or a pause holds from the moment in which the master says so. */
+static bool may_claim(struct worker *w)
+{
+	if (scoreboard_is_draining(w->board))
+		w->draining = true;
+	return !w->draining && !w->interrupted && scoreboard_paused_since(w->board) == 0;
+}
+
 /* True = a document was taken, and settled one way or the other. */
 static bool work_once(struct worker *w)
 {
@@ -468,7 +476,7 @@ static bool work_once(struct worker *w)
 
 	w->woken = false;
 	scoreboard_state(w->board, w->slot, SB_CLAIMING);
-	for (size_t i = 0; i < w->source_count && !w->draining && !w->interrupted; i++) {
+	for (size_t i = 0; i < w->source_count && may_claim(w); i++) {
 		struct source *s = &w->sources[i];
 		int rc;
 
@@ -492,12 +500,31 @@ static bool work_once(struct worker *w)
 
 /* ---- sleeping */
 
+static void let_connections_rest(struct worker *w)
+{
+	for (size_t i = 0; i < w->source_count; i++)
+		queue_idle(w->sources[i].queue);
+}
+
+/* How long to sleep before it is looked at again whether the pause, an operator's or our own, is over; 0 = there is none. */
+static int pause_nap_ms(const struct worker *w)
+{
+	const int own_ms = clock_left_ms(w->paused_ms);
+
+	if (scoreboard_paused_since(w->board) != 0)
+		return NAP_MS;
+	return own_ms < NAP_MS ? own_ms : NAP_MS;
+}
+
 /* Nothing is claimed before the pause is over; then work is looked for at once. */
 static void sit_out_pause(struct worker *w)
 {
+	int nap_ms;
+
 	scoreboard_state(w->board, w->slot, SB_PAUSED);
-	while (w->paused_ms > clock_boot_ms() && !w->draining && !w->interrupted)
-		nap(w, clock_left_ms(w->paused_ms) < NAP_MS ? clock_left_ms(w->paused_ms) : NAP_MS);
+	let_connections_rest(w);
+	while ((nap_ms = pause_nap_ms(w)) > 0 && !w->draining && !w->interrupted)
+		nap(w, nap_ms);
 }
 
 /* The keeper polls for the whole host and wakes us; only where it is silent do we look ourselves. */
@@ -506,9 +533,9 @@ static void sleep_until_woken(struct worker *w)
 	const int64_t until = clock_boot_ms() + jitter(w->settings->queue.poll_interval_ms);
 
 	scoreboard_state(w->board, w->slot, SB_IDLE);
-	for (size_t i = 0; i < w->source_count; i++)
-		queue_idle(w->sources[i].queue);
+	let_connections_rest(w);
 	while (!w->draining && !w->interrupted && !w->woken &&
+		scoreboard_paused_since(w->board) == 0 &&
 		(clock_boot_ms() < until || !keeper_is_silent(w)))
 		nap(w, NAP_MS);
 }
@@ -541,7 +568,7 @@ static int worker_main(const struct process *process)
 		status = read_one(&w, process->one);
 	} else {
 		while (!w.draining && !w.interrupted)
-			if (w.paused_ms > clock_boot_ms())
+			if (pause_nap_ms(&w) > 0)
 				sit_out_pause(&w);
 			else if (!work_once(&w))
 				sleep_until_woken(&w);

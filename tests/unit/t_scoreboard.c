@@ -1,6 +1,9 @@
 /* scoreboard: shared by forked processes, readable whatever happens to a writer. */
 #include "scoreboard.h"
 
+#include "json.h"
+#include "status.h"
+
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -8,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +107,119 @@ static void no_copy_is_torn_and_a_kill_never_blocks_a_reader(void **state)
 	assert_true(whole > 0);
 }
 
+/* Dies in the middle of a write under the lock: what it copies from cannot be read. */
+static void die_writing(
+	struct scoreboard *sb, void (*write)(struct scoreboard *sb, void *unreadable))
+{
+	void *unreadable = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		(void)signal(SIGSEGV, SIG_DFL); /* cmocka would go on with the next test */
+		write(sb, unreadable);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	(void)munmap(unreadable, 65536);
+}
+
+static void write_claim(struct scoreboard *sb, void *unreadable)
+{
+	scoreboard_claim(sb, 1, 0, 2, unreadable);
+}
+
+static void write_environment(struct scoreboard *sb, void *unreadable)
+{
+	scoreboard_environment(sb, 0, unreadable);
+}
+
+static void a_slot_s_lock_left_odd_holds_up_no_reader_and_is_mended_with_the_burial(void **state)
+{
+	enum { LOOKS = 10000 };
+	struct scoreboard *sb = *state;
+	struct sb_slot_view v;
+
+	scoreboard_claim(sb, 1, 0, 1, "whole");
+	scoreboard_page(sb, 1, 2, 5);
+	die_writing(sb, write_claim);
+	for (int i = 0; i < LOOKS; i++) {
+		assert_false(scoreboard_look(sb, 1, &v));
+		assert_string_equal(v.token, "");
+		assert_string_equal(v.document, "");
+		assert_int_equal(v.claim, 1);
+		assert_int_equal(v.pages, 5);
+	}
+	scoreboard_mend(sb, 1, &v);
+	assert_true(scoreboard_look(sb, 1, &v));
+	scoreboard_bury(sb, 1);
+	scoreboard_claim(sb, 1, 0, 3, "next");
+	assert_true(scoreboard_look(sb, 1, &v));
+	assert_string_equal(v.token, "next");
+}
+
+static void an_environment_s_lock_left_odd_holds_up_no_reader_until_the_next_keeper_writes(
+	void **state)
+{
+	struct scoreboard *sb = *state;
+	struct sb_environment_view v = {.ready = 7, .oldest_ready_ms = -1};
+
+	assert_int_equal(scoreboard_environment_index(sb, "prod", "db"), 0);
+	scoreboard_environment(sb, 0, &v);
+	die_writing(sb, write_environment);
+	scoreboard_environment_get(sb, 0, &v);
+	assert_int_equal(v.ready, 0);
+	v.ready = 8;
+	scoreboard_environment(sb, 0, &v);
+	scoreboard_environment_get(sb, 0, &v);
+	assert_int_equal(v.ready, 8);
+}
+
+static void status_is_whole_with_every_lock_left_odd(void **state)
+{
+	struct scoreboard *sb = *state;
+	char worker_id[] = "test", name[] = "prod", database[] = "db";
+	struct set_environment environment = {.name = name, .database = database};
+	const struct settings settings = {
+		.worker_id = worker_id, .environments = &environment, .environment_count = 1};
+	const struct status_facts facts = {.settings = &settings, .reload_error = ""};
+	cJSON *made, *read;
+	char *text;
+
+	assert_int_equal(scoreboard_environment_index(sb, "prod", "db"), 0);
+	scoreboard_post(sb, 1, SB_RUNNING, 4711, 1);
+	die_writing(sb, write_claim);
+	die_writing(sb, write_environment);
+	made = status_json(sb, &facts);
+	text = json_print(made);
+	read = json_parse(text, strlen(text));
+	assert_non_null(read);
+	assert_string_equal(json_text(json_get(read, "environments")->child, "name"), "prod");
+	assert_int_equal(json_int(json_get(read, "processes")->child, "pid", 0), 4711);
+	cJSON_Delete(read);
+	cJSON_Delete(made);
+	free(text);
+}
+
+static void a_pause_wakes_everybody_and_so_does_its_end(void **state)
+{
+	struct scoreboard *sb = *state;
+
+	assert_int_equal(scoreboard_paused_since(sb), 0);
+	for (int i = 0; i < 4; i++) {
+		const bool pause = i % 2 == 0;
+
+		scoreboard_pause(sb, pause);
+		scoreboard_pause(sb, pause); /* says nothing new */
+		assert_int_equal(scoreboard_paused_since(sb) != 0, pause);
+		for (int slot = 0; slot <= LIMIT; slot++)
+			assert_true(scoreboard_woken(sb, slot));
+	}
+	scoreboard_pause(sb, false);
+	assert_false(scoreboard_woken(sb, 1));
+}
+
 static void totals_never_fall_when_a_slot_is_retired(void **state)
 {
 	struct scoreboard *sb = *state;
@@ -188,6 +305,16 @@ int main(void)
 			a_slot_shows_what_its_process_wrote, open_board, close_board),
 		cmocka_unit_test_setup_teardown(
 			no_copy_is_torn_and_a_kill_never_blocks_a_reader, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			a_slot_s_lock_left_odd_holds_up_no_reader_and_is_mended_with_the_burial,
+			open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			an_environment_s_lock_left_odd_holds_up_no_reader_until_the_next_keeper_writes,
+			open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			status_is_whole_with_every_lock_left_odd, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			a_pause_wakes_everybody_and_so_does_its_end, open_board, close_board),
 		cmocka_unit_test_setup_teardown(
 			totals_never_fall_when_a_slot_is_retired, open_board, close_board),
 		cmocka_unit_test_setup_teardown(
