@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 64 * 1024 };
+enum { CHUNK_BYTES = 64 * 1024, TURN_BYTES = 1024 * 1024 };
 
 static const char magic[] = "%PDF-";
 
@@ -112,11 +112,22 @@ int document_intake_add(struct document_intake *in, const void *data, size_t len
 	return 0;
 }
 
-int document_intake_add_fd(struct document_intake *in, int fd, const char *name, struct err *err)
+/* A slow disk is no hang: the process shows that it lives, and hears that it is to stop. */
+static int take_turn(
+	const struct document_intake *in, int64_t before, struct http *http, struct err *err)
+{
+	if (http == NULL || in->bytes / TURN_BYTES == before / TURN_BYTES)
+		return 0;
+	return http_wait(http, NULL, 0, 0, err);
+}
+
+int document_intake_add_fd(
+	struct document_intake *in, struct http *http, int fd, const char *name, struct err *err)
 {
 	char chunk[CHUNK_BYTES];
 
 	for (;;) {
+		const int64_t before = in->bytes;
 		const ssize_t n = read(fd, chunk, sizeof chunk);
 
 		if (n < 0 && errno == EINTR)
@@ -125,7 +136,8 @@ int document_intake_add_fd(struct document_intake *in, int fd, const char *name,
 			return err_errno(err, ERR_SYSTEM, "cannot read %s", name);
 		if (n == 0)
 			return 0;
-		if (document_intake_add(in, chunk, (size_t)n, err) != 0)
+		if (document_intake_add(in, chunk, (size_t)n, err) != 0 ||
+			take_turn(in, before, http, err) != 0)
 			return -1;
 	}
 }
@@ -146,7 +158,7 @@ int document_intake_end(struct document_intake *in, struct document *document, s
 	return 0;
 }
 
-int document_take(const struct set_storage *settings, int fd, const char *name,
+int document_take(struct http *http, const struct set_storage *settings, int fd, const char *name,
 	struct document *document, struct err *err)
 {
 	struct document_intake in = {.fd = -1};
@@ -159,7 +171,7 @@ int document_take(const struct set_storage *settings, int fd, const char *name,
 	else if (!S_ISREG(st.st_mode))
 		err_set(err, ERR_DOCUMENT, "not-a-file", "%s is not a regular file", name);
 	else if (document_intake_begin(&in, settings, err) == 0 &&
-		 document_intake_add_fd(&in, fd, name, err) == 0)
+		 document_intake_add_fd(&in, http, fd, name, err) == 0)
 		rc = document_intake_end(&in, document, err);
 	document_intake_fini(&in);
 	return rc;

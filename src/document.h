@@ -31,8 +31,9 @@ struct document_intake {
 int document_intake_begin(
 	struct document_intake *in, const struct set_storage *settings, struct err *err);
 int document_intake_add(struct document_intake *in, const void *data, size_t len, struct err *err);
-/* All bytes of an open file, from where it stands. */
-int document_intake_add_fd(struct document_intake *in, int fd, const char *name, struct err *err);
+/* All bytes of an open file, from where it stands; http (may be NULL) has its turns between them. */
+int document_intake_add_fd(
+	struct document_intake *in, struct http *http, int fd, const char *name, struct err *err);
 int document_intake_end(struct document_intake *in, struct document *document, struct err *err);
 void document_intake_fini(struct document_intake *in);
 

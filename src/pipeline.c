@@ -53,8 +53,8 @@ static int fetch(struct run *run, struct err *err)
 
 	scoreboard_state(board(run), slot(run), SB_FETCHING);
 	if (run->environment == NULL) {
-		if (document_take(&settings(run)->storage, run->p->process->one->fd, run->job->path,
-			    &run->document, err) != 0)
+		if (document_take(run->p->http, &settings(run)->storage, run->p->process->one->fd,
+			    run->job->path, &run->document, err) != 0)
 			return -1;
 	} else if (storage_fetch(run->p->http, run->environment, &settings(run)->storage, run->job,
 			   &run->document, err) != 0) {

@@ -194,8 +194,9 @@ static int fetch_place(const struct source *s, const struct storage_place *place
 	int rc = document_intake_begin(&in, s->settings, err);
 
 	if (rc == 0)
-		rc = s->directory != NULL ? storage_directory_fetch(s->directory, place, &in, err)
-					  : supabase_fetch(s, place, &in, err);
+		rc = s->directory != NULL
+			     ? storage_directory_fetch(s->http, s->directory, place, &in, err)
+			     : supabase_fetch(s, place, &in, err);
 	if (rc == 0)
 		rc = document_intake_end(&in, document, err);
 	document_intake_fini(&in);

@@ -29,9 +29,10 @@ void document_fini(struct document *document);
 
 /*
  * An open local file as a document (indexocrctl read), with the same checks; name is for messages. fd is borrowed: the
- * caller opened it, with the rights of whoever asked, and with O_NONBLOCK, lest a named pipe make it wait.
+ * caller opened it, with the rights of whoever asked, and with O_NONBLOCK, lest a named pipe make it wait. http (may be
+ * NULL) has its turns meanwhile.
  */
-int document_take(const struct set_storage *settings, int fd, const char *name,
+int document_take(struct http *http, const struct set_storage *settings, int fd, const char *name,
 	struct document *document, struct err *err);
 
 int storage_fetch(struct http *http, const struct set_environment *environment,

@@ -95,8 +95,8 @@ static int open_fault(const struct storage_place *place, struct err *err)
 	}
 }
 
-int storage_directory_fetch(const char *directory, const struct storage_place *place,
-	struct document_intake *in, struct err *err)
+int storage_directory_fetch(struct http *http, const char *directory,
+	const struct storage_place *place, struct document_intake *in, struct err *err)
 {
 	int bucket = open_bucket(directory, place->bucket, err);
 	int fd = -1;
@@ -115,7 +115,7 @@ int storage_directory_fetch(const char *directory, const struct storage_place *p
 		err_set(err, ERR_DOCUMENT, "bad-path", "%s/%s is not a regular file", place->bucket,
 			place->path);
 	else
-		rc = document_intake_add_fd(in, fd, place->path, err);
+		rc = document_intake_add_fd(in, http, fd, place->path, err);
 	fd_close(&fd);
 	fd_close(&bucket);
 	return rc;

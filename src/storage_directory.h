@@ -15,8 +15,8 @@
 #include "document.h"
 #include "storage_path.h"
 
-int storage_directory_fetch(const char *directory, const struct storage_place *place,
-	struct document_intake *in, struct err *err);
+int storage_directory_fetch(struct http *http, const char *directory,
+	const struct storage_place *place, struct document_intake *in, struct err *err);
 /* Makes the directories that are missing; the file appears whole or not at all. */
 int storage_directory_put(const char *directory, const struct storage_place *place,
 	const char *file, struct err *err);

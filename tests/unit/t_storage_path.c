@@ -615,7 +615,7 @@ static int document_at(const struct set_storage *limits, const char *path,
 	struct document *document, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	const int rc = fd != -1 ? document_take(limits, fd, path, document, err)
+	const int rc = fd != -1 ? document_take(NULL, limits, fd, path, document, err)
 				: err_errno(err, ERR_DOCUMENT, "cannot open %s", path);
 
 	fd_close(&fd);
