@@ -168,7 +168,7 @@ def test_a_long_delay_told_to_one_pauses_the_fleet(new_office, new_daemon, gemin
     servers.wait_for(lambda: "gemini:limit:pause" in servers.run(["redis-cli", "-p", redis.port, "KEYS", "*"]).stdout, "the pause in Redis")
     servers.wait_for(lambda: office.count(READY) == 3, "the claim to be given back")
     other = new_daemon({"prod": office.settings()}, sections=settings, workers=1, worker_id="other").start()
-    servers.wait_for(lambda: other.processes("reading") or other.processes("paused"), "the other host to have a document")
+    servers.wait_for(lambda: [p for p in other.processes() if p.get("document") or p["state"] == "paused"], "the other host to have a document")
     assert len(calls(double)) == 1, "one call, and nobody of the fleet makes a second"
     assert [office.db.row(i, "ocr_attempts") for i in ids].count(0) >= 2
     other.process.send_signal(signal.SIGQUIT)
