@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import launch
 import offices
 import servers
 from daemon import sanitizer_variables
@@ -47,17 +48,27 @@ def obituary(daemon, pid):
     return line
 
 
-def spin(pid):
-    """Makes the process turn in a circle at the instruction it will come back to: machine code, written while it sleeps in a system call."""
-    circle = {"x86_64": b"\xeb\xfe", "aarch64": b"\x00\x00\x00\x14"}[platform.machine()]
-
+def poke(pid, code):
+    """Machine code at the instruction that the process will come back to from the system call it sleeps in."""
     def program_counter():
         fields = pathlib.Path(f"/proc/{pid}/syscall").read_text().split()
         return len(fields) == 9 and int(fields[-1], 16)
 
     with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
         memory.seek(servers.wait_for(program_counter, f"{pid} to sleep"))
-        memory.write(circle)
+        memory.write(code[platform.machine()])
+
+
+def spin(pid):
+    """A branch to itself."""
+    poke(pid, {"x86_64": b"\xeb\xfe", "aarch64": b"\x00\x00\x00\x14"})
+
+
+def leave(pid, status):
+    """exit_group(status)."""
+    x86_64 = b"\xbf" + status.to_bytes(4, "little") + b"\xb8\xe7\x00\x00\x00\x0f\x05"
+    aarch64 = b"".join(word.to_bytes(4, "little") for word in (0xD2800000 | status << 5, 0xD2800BC8, 0xD4000001))
+    poke(pid, {"x86_64": x86_64, "aarch64": aarch64})
 
 
 def ticks(pid):
@@ -107,6 +118,57 @@ def test_a_worker_that_leaves_although_nobody_asked_it_to_is_not_born_without_en
     shown = servers.wait_for(lambda: (daemon.status().get("crashLoop") and process(daemon, "test-1")["post"] == "throttled") and process(daemon, "test-1"), "it to be throttled")
     assert shown["reason"] == "exit status 0, which nobody asked for, before ready"
     assert shown["lastDeath"]["reason"] == shown["reason"]
+
+
+# How a worker ends, what is said of it, and whether the document has used an attempt.
+ENDS = {
+    "kill": (lambda pid: os.kill(pid, signal.SIGKILL), "ended by SIGKILL", False),
+    "segv": (lambda pid: os.kill(pid, signal.SIGSEGV), "crashed by SIGSEGV", True),
+    "abort": (lambda pid: os.kill(pid, signal.SIGABRT), "crashed by SIGABRT", True),
+    "exit 0": (lambda pid: leave(pid, 0), "ended by exit status 0, which nobody asked for", False),
+    "exit 1": (lambda pid: leave(pid, 1), "crashed by exit status 1", True),
+    "stop": (lambda pid: os.kill(pid, signal.SIGSTOP), r"hung: no sign of life for \d+ s", True),
+}
+
+
+@pytest.fixture
+def storage():
+    """Factory: the double of Supabase Storage over an office's documents."""
+    doubles = []
+
+    def make(office):
+        doubles.append(launch.Double("storage", "--root", office.directory, "--key", "sb_secret_key"))
+        return doubles[-1]
+
+    yield make
+    for double in doubles:
+        double.close()
+
+
+@pytest.mark.parametrize("step", ["fetching", "reading", "waiting for quota"])
+def test_every_end_at_each_step_is_told_and_costs_no_document(new_office, new_daemon, gemini, storage, tmp_path, step):
+    office, double = new_office(), gemini()
+    store = storage(office)
+    if step == "fetching":
+        store.fail("hang", times=len(ENDS))
+    elif step == "reading":
+        double.fail("hang", times=len(ENDS))
+    else:
+        double.fail("429", times=len(ENDS), retry_delay="9s")
+    ids = [pages_document(office, tmp_path / "doc.pdf", f"{n}.pdf", 1, n) for n in range(len(ENDS))]
+    environment = {"database": office.db.url, "supabase_url": store.url, "service_key": "sb_secret_key"}
+    daemon = new_daemon({"prod": environment}, sections=watched(double), workers=len(ENDS), variables=BARE).start()
+    victims = servers.wait_for(lambda: len(daemon.processes(step)) == len(ENDS) and daemon.processes(step), f"all workers to be {step}")
+    assert {v["document"] for v in victims} == set(ids)
+    for victim, (end, _, _) in zip(victims, ENDS.values()):
+        end(victim["pid"])
+    for victim, (_, how, _) in zip(victims, ENDS.values()):
+        assert re.search(rf" s old\) {how} while {step} prod/{victim['document']}( page 1 of 1)?; starting it again", obituary(daemon, victim["pid"])["message"])
+        assert process(daemon, victim["id"])["lastDeath"]["document"] == victim["document"]
+    servers.wait_for(office.idle, "the documents")
+    for victim, (_, _, is_attempt) in zip(victims, ENDS.values()):
+        assert office.db.row(victim["document"], "status_id", "ocr_attempts", "ocr_losses") == ((DONE, 2, 0) if is_attempt else (DONE, 1, 1)), victim
+    assert daemon.drain() == 0
 
 
 # ---- nobody gets ready
