@@ -1,6 +1,7 @@
 /* The client's side of the control socket. */
 #include "buf.h"
 #include "clock.h"
+#include "control_line.h"
 #include "ctl.h"
 #include "fdio.h"
 #include "json.h"
@@ -14,13 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum {
-	LINE_MAX_BYTES = 256,
-	REPLY_MAX_BYTES = 4 << 20,
-	READ_BYTES = 64 * 1024,
-	REPLY_MS = 5000,
-	AGAIN_MS = 50
-};
+enum { READ_BYTES = 64 * 1024, REPLY_MS = 5000, AGAIN_MS = 50 };
 
 /* A daemon can be asked although the file on the disk is bad meanwhile: that is when people ask. */
 static const char *socket_path(struct ctl *ctl)
@@ -75,7 +70,7 @@ static int read_reply(int fd, struct buf *reply, int64_t deadline_ms, struct err
 
 		if (room == NULL)
 			return err_set(err, ERR_BUG, "reply",
-				"the daemon's answer is over %d bytes", REPLY_MAX_BYTES);
+				"the daemon's answer is over %d bytes", CONTROL_REPLY_BYTES);
 		if (poll(&p, 1, clock_left_ms(deadline_ms)) == 0)
 			return err_set(err, ERR_TRANSIENT, "timeout",
 				"the daemon did not answer within %d s", REPLY_MS / 1000);
@@ -122,12 +117,12 @@ static int persist(const char *path, const char *line, struct buf *reply, struct
 
 cJSON *ctl_ask(struct ctl *ctl, const char *command, struct err *err)
 {
-	char line[LINE_MAX_BYTES];
+	char line[CONTROL_LINE_BYTES];
 	cJSON *out = NULL;
 	struct buf reply;
 
 	(void)snprintf(line, sizeof line, "%s\n", command);
-	buf_init(&reply, REPLY_MAX_BYTES);
+	buf_init(&reply, CONTROL_REPLY_BYTES);
 	if (persist(socket_path(ctl), line, &reply, err) == 0) {
 		out = json_parse(buf_text(&reply), reply.len);
 		if (out == NULL)

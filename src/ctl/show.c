@@ -133,6 +133,17 @@ static void show_totals(FILE *out, const cJSON *s)
 		number(t, "engine_calls"), number(t, "engine_failures"), number(t, "restarts"));
 }
 
+static void show_loop(FILE *out, const cJSON *s)
+{
+	const cJSON *loop = json_get(s, "crashLoop");
+	char since[SHOW_TIME_BYTES];
+
+	if (loop != NULL)
+		(void)fprintf(out, "NO WORKER BECOMES READY, of %lld, for %s: %s\n",
+			number(loop, "workers"), show_time(json_int(loop, "sinceMs", -1), since),
+			text_or(loop, "reason", "?"));
+}
+
 static void show_warnings(FILE *out, const cJSON *s)
 {
 	const char *refused = json_text(s, "reloadError");
@@ -186,14 +197,20 @@ static void show_environments(FILE *out, const cJSON *s)
 
 static void show_document(FILE *out, const cJSON *p)
 {
-	char since[SHOW_TIME_BYTES];
-
 	if (json_text(p, "document") == NULL)
 		return;
 	(void)fprintf(out, "  %s/%s", text_or(p, "environment", "?"), json_text(p, "document"));
 	if (json_int(p, "pages", 0) > 0)
 		(void)fprintf(out, " page %lld of %lld", number(p, "page"), number(p, "pages"));
-	(void)fprintf(out, ", %s", show_time(json_int(p, "jobMs", 0), since));
+}
+
+static void show_job(FILE *out, const cJSON *p)
+{
+	char since[SHOW_TIME_BYTES];
+
+	show_document(out, p);
+	if (json_text(p, "document") != NULL)
+		(void)fprintf(out, ", %s", show_time(json_int(p, "jobMs", -1), since));
 }
 
 static void show_reason(FILE *out, const cJSON *p)
@@ -216,12 +233,28 @@ static void show_process(FILE *out, const cJSON *p, int id_columns)
 	(void)fprintf(out, "%-*s %8lld  %-10s %-9s %12s", id_columns, text_or(p, "id", "?"),
 		number(p, "pid"), text_or(p, "post", "?"), lives ? text_or(p, "state", "?") : "-",
 		show_time(json_int(p, "stateMs", -1), since));
-	show_document(out, p);
+	show_job(out, p);
 	show_reason(out, p);
 	(void)fputs("\n", out);
 }
 
-static void show_processes(FILE *out, const cJSON *processes)
+/* Of whoever had this slot last and did not end as asked. */
+static void show_death(FILE *out, const cJSON *p)
+{
+	const cJSON *death = json_get(p, "lastDeath");
+	char lived[SHOW_TIME_BYTES];
+
+	if (death == NULL)
+		return;
+	(void)fprintf(out, "    last death: %s, pid %lld after %s, %s: %s",
+		text_or(death, "at", "?"), number(death, "pid"),
+		show_time(json_int(death, "livedMs", -1), lived), text_or(death, "state", "?"),
+		text_or(death, "reason", "?"));
+	show_document(out, death);
+	(void)fputs("\n", out);
+}
+
+static void show_processes(FILE *out, const cJSON *processes, bool with_deaths)
 {
 	int id_columns = (int)strlen("process");
 	const cJSON *item;
@@ -234,7 +267,12 @@ static void show_processes(FILE *out, const cJSON *processes)
 	}
 	(void)fprintf(out, "%-*s %8s  %-10s %-9s %12s  %s\n", id_columns, "process", "pid", "post",
 		"state", "since", "document, or why");
-	cJSON_ArrayForEach(item, processes) show_process(out, item, id_columns);
+	cJSON_ArrayForEach(item, processes)
+	{
+		show_process(out, item, id_columns);
+		if (with_deaths)
+			show_death(out, item);
+	}
 }
 
 /* ---- the whole */
@@ -248,12 +286,13 @@ char *show_status(const cJSON *status)
 	show_head(out, status);
 	show_pause(out, status);
 	show_drain(out, status);
+	show_loop(out, status);
 	show_pool(out, status);
 	show_totals(out, status);
 	show_warnings(out, status);
 	show_environments(out, status);
 	(void)fputs("\n", out);
-	show_processes(out, json_get(status, "processes"));
+	show_processes(out, json_get(status, "processes"), false);
 	return finish(out, &text, &len);
 }
 
@@ -263,7 +302,7 @@ char *show_workers(const cJSON *processes)
 	char *text;
 	FILE *out = begin(&text, &len);
 
-	show_processes(out, processes);
+	show_processes(out, processes, true);
 	return finish(out, &text, &len);
 }
 

@@ -15,7 +15,7 @@
 
 /* All of it. */
 char *show_status(const cJSON *status);
-/* An array of its processes alone. */
+/* An array of its processes alone, with the last death in each slot. */
 char *show_workers(const cJSON *processes);
 
 /* "41 s", "3 min", "2 h 5 min", "3 d 4 h"; "-" below zero. */

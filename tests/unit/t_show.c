@@ -44,7 +44,9 @@ static const char everything[] =
 	"{\"version\":\"0.1\",\"daemon\":\"d1\",\"pid\":7,\"generation\":3,\"redis\":\"up\","
 	"\"paused\":true,\"pausedMs\":180000,\"draining\":true,\"drain\":{\"phase\":\"drain\","
 	"\"workers\":3,\"oldestJobMs\":41000,\"leftMs\":240000},\"pool\":{\"wanted\":8,\"min\":2,"
-	"\"max\":16,\"scale\":\"queue\"},\"reloadWaits\":true,\"reloadError\":\"f:3: bad\","
+	"\"max\":16,\"scale\":\"queue\"},\"crashLoop\":"
+	"{\"workers\":4,\"reason\":\"exit status "
+	"70\",\"sinceMs\":9000},\"reloadWaits\":true,\"reloadError\":\"f:3: bad\","
 	"\"warnings\":[\"dev is left out\",7],\"totals\":{\"documents_done\":12,\"restarts\":2},"
 	"\"environments\":[{\"name\":\"prod\",\"database\":\"up\",\"ready\":100001,\"waiting\":1,"
 	"\"oldestReadyMs\":61000},{\"name\":\"old\",\"database\":\"down\",\"retiring\":true,"
@@ -54,12 +56,16 @@ static const char everything[] =
 	"\"post\":\"running\",\"pid\":9,\"state\":\"reading\",\"stateMs\":2000,\"environment\":"
 	"\"prod\",\"document\":\"456\",\"page\":4,\"pages\":10,\"jobMs\":41000},{\"id\":\"host-2\","
 	"\"slot\":2,\"post\":\"throttled\",\"pid\":0,\"state\":\"starting\",\"stateMs\":1000,"
-	"\"reason\":\"SIGSEGV\",\"restartMs\":4000}]}";
+	"\"reason\":\"SIGSEGV\",\"restartMs\":4000,\"lastDeath\":{\"at\":\"2026-11-24T03:00:00Z\","
+	"\"pid\":6,\"livedMs\":41000,\"state\":\"reading\",\"reason\":\"SIGSEGV\",\"environment\":"
+	"\"prod\","
+	"\"document\":\"455\",\"page\":2,\"pages\":3}}]}";
 
 static const char shown[] =
 	"indexocrd 0.1, daemon d1, pid 7, generation 3, Redis up\n"
 	"PAUSED by an operator for 3 min: nothing new is claimed; \"indexocrctl resume\" ends it\n"
 	"STOPPING, drain: waiting for 3 workers, oldest document 41 s; 4 min left\n"
+	"NO WORKER BECOMES READY, of 4, for 9 s: exit status 70\n"
 	"workers: 8 wanted, 2 to 16 by the ready documents\n"
 	"documents: 12 done, 0 failed, 0 retried, 0 released; claims: 0 lost, 0 reclaimed\n"
 	"pages: 0 done, 0 blank, 0 failed; engine calls: 0, 0 failed; restarts: 2\n"
@@ -90,12 +96,17 @@ static void everything_that_a_status_holds_is_shown(void **state)
 {
 	cJSON *status = parsed(everything);
 	char *text = show_status(status);
+	const char *processes;
 
 	(void)state;
 	assert_string_equal(text, shown);
 	free(text);
 	text = show_workers(json_get(status, "processes"));
-	assert_string_equal(text, strstr(shown, "process      pid"));
+	processes = strstr(shown, "process      pid");
+	assert_memory_equal(text, processes, strlen(processes));
+	assert_string_equal(text + strlen(processes),
+		"    last death: 2026-11-24T03:00:00Z, pid 6 after 41 s, reading: SIGSEGV  "
+		"prod/455 page 2 of 3\n");
 	free(text);
 	cJSON_Delete(status);
 }
