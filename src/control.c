@@ -19,7 +19,6 @@ enum {
 	CLIENTS_MAX = CONTROL_FDS_MAX - 1,
 	TURN_ACCEPTS = 32, /* under CLIENTS_MAX: nobody is let in and put out in the same turn */
 	TURN_ANSWERS = 8,
-	REPLY_MAX_BYTES = 4 << 20,
 	REQUEST_MS = 1000,
 	REPLY_MS = 5000,
 	ACCEPT_RETRY_MS = 1000,
@@ -208,7 +207,7 @@ static void answer(struct turn *t, struct client *client)
 	client->phase = ANSWERING;
 	client->deadline_ms = t->now_ms + REPLY_MS;
 	if (rc != 0)
-		refuse(client, "internal", "the answer is over 4 MB");
+		refuse(client, "internal", "the answer is over 16 MB");
 	else
 		send_reply(t, client);
 }
@@ -322,7 +321,7 @@ static void take_in(struct turn *t, int fd)
 	struct client fresh = {.fd = fd};
 	struct client *place;
 
-	buf_init(&fresh.reply, REPLY_MAX_BYTES);
+	buf_init(&fresh.reply, CONTROL_REPLY_BYTES);
 	if (!control_peer_check(fd, &t->c->socket.owner, &fresh.peer)) {
 		log_denial(t, &fresh.peer);
 		refuse(&fresh, "denied",

@@ -15,7 +15,10 @@
 
 #include <stddef.h>
 
-enum { CONTROL_LINE_BYTES = 256 };
+enum {
+	CONTROL_LINE_BYTES = 256,
+	CONTROL_REPLY_BYTES = 16 << 20 /* of an answer: enough for every slot there can be */
+};
 
 enum control_line_verdict {
 	CONTROL_LINE_PARTIAL, /* good so far, the line feed has not come */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <uninorm.h>
 #include <unistr.h>
+#include <uniwidth.h>
 
 enum { REPLACEMENT = 0xFFFD, REPLACEMENT_BYTES = 3, CHARACTER_BYTES = 4 };
 
@@ -74,4 +75,22 @@ size_t utf8_cut(const char *text, size_t max_bytes)
 	while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
 		len--;
 	return len;
+}
+
+size_t utf8_cut_columns(const char *text, int columns)
+{
+	const size_t len = strlen(text);
+	size_t at = 0;
+
+	while (at < len) {
+		ucs4_t character;
+		const int used = u8_mbtouc(&character, (const uint8_t *)text + at, len - at);
+		const int width = uc_width(character, "UTF-8");
+
+		columns -= width > 0 ? width : 0;
+		if (columns < 0)
+			break;
+		at += (size_t)used;
+	}
+	return at;
 }

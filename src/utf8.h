@@ -20,4 +20,7 @@ char *utf8_clean(const char *text, size_t len);
 /* Length of the longest prefix of at most max_bytes that ends at a character's end. */
 size_t utf8_cut(const char *text, size_t max_bytes);
 
+/* Length of the longest prefix that takes no more than so many columns of a terminal. */
+size_t utf8_cut_columns(const char *text, int columns);
+
 #endif

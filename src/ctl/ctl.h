@@ -38,8 +38,20 @@ const struct set_environment *ctl_environment(struct ctl *ctl, const char *name)
 int ctl_fail(const struct err *err);
 int ctl_usage(const char *what);
 
-/* ctl/status.c: through the control socket */
+/* ctl/ask.c: one command through the control socket, one JSON object back; NULL with *err. */
+cJSON *ctl_ask(struct ctl *ctl, const char *command, struct err *err);
+/* 0, or -1 with the daemon's reason where it refuses. */
+int ctl_judge(const cJSON *reply, struct err *err);
+void ctl_print_json(const cJSON *tree);
+
+/* ctl/watch.c: the status again and again until somebody ends it; on a terminal in place. */
+int ctl_watch(struct ctl *ctl, int seconds);
+
+/* ctl/status.c: what goes through the control socket */
 int ctl_status(struct ctl *ctl, int argc, char **argv);
+int ctl_workers(struct ctl *ctl, int argc, char **argv);
+int ctl_pause(struct ctl *ctl, int argc, char **argv);
+int ctl_resume(struct ctl *ctl, int argc, char **argv);
 int ctl_reload(struct ctl *ctl, int argc, char **argv);
 int ctl_drain(struct ctl *ctl, int argc, char **argv);
 int ctl_scale(struct ctl *ctl, int argc, char **argv);

@@ -10,7 +10,11 @@
 #include <sysexits.h>
 
 static const struct ctl_command commands[] = {
-	{"status", "", "what the daemon, its workers and queues are doing", ctl_status},
+	{"status", "[--watch [SECONDS]]", "what the daemon, its workers and queues are doing",
+		ctl_status},
+	{"workers", "", "the processes alone", ctl_workers},
+	{"pause", "", "claim nothing new; documents in work are finished", ctl_pause},
+	{"resume", "", "claim again", ctl_resume},
 	{"reload", "",
 		"check the configuration file and use it; says file and line where it is bad",
 		ctl_reload},
@@ -59,6 +63,10 @@ int ctl_usage(const char *what)
 int ctl_fail(const struct err *err)
 {
 	(void)fprintf(stderr, "indexocrctl: %s\n", err->text);
+	if (strcmp(err->code, "denied") == 0)
+		return EX_NOPERM;
+	if (strcmp(err->code, "request") == 0)
+		return EX_USAGE;
 	switch (err->kind) {
 	case ERR_CONFIG:
 		return EX_CONFIG;

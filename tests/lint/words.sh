@@ -22,9 +22,9 @@ forbid "is indented by spaces; make format" '^        ' "$work/c"
 sources src tests tools bench -- py lua > "$work/spaced"
 forbid "has a tab" "$(printf '\t')" "$work/spaced"
 
-# Recognised texts under tests/data are what they are.
+# Recognised texts under tests/data, and what a fuzzer is fed with, are what they are.
 find . -type f -not -path './.git*' -not -path './build*' -not -path './autom4te*' \
-    -not -path './tests/data/*' -not -name Makefile.in -not -name 'configure' -not -name '*~' \
+    -not -path './tests/data/*' -not -path './tests/fuzz/corpus/*' -not -name Makefile.in -not -name 'configure' -not -name '*~' \
     -not -name aclocal.m4 -not -name 'config.h.in*' -not -name '*.pyc' \
     -exec grep -lI '' {} + | sort > "$work/texts"
 forbid "is a note to oneself; do it, or open an issue" \
