@@ -4,17 +4,27 @@
 #include <stdio.h>
 #include <time.h>
 
-static int64_t read_ms(clockid_t id)
+static int64_t read_us(clockid_t id)
 {
 	struct timespec now;
 
 	(void)clock_gettime(id, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int64_t read_ms(clockid_t id)
+{
+	return read_us(id) / 1000;
 }
 
 int64_t clock_boot_ms(void)
 {
 	return read_ms(CLOCK_BOOTTIME);
+}
+
+int64_t clock_monotonic_us(void)
+{
+	return read_us(CLOCK_MONOTONIC);
 }
 
 int64_t clock_real_ms(void)

@@ -17,6 +17,9 @@
 /* Milliseconds since the machine started. */
 int64_t clock_boot_ms(void);
 
+/* Microseconds as CLOCK_MONOTONIC counts them, for a service manager that compares them with its own. */
+int64_t clock_monotonic_us(void);
+
 /* Milliseconds since 1970, UTC. */
 int64_t clock_real_ms(void);
 

@@ -66,12 +66,15 @@ static void take_signals(struct master *m)
 
 static int next_wait_ms(const struct master *m, int64_t due_ms)
 {
+	const int64_t feed_ms = notify_due_ms(m->notify, clock_boot_ms());
 	int64_t until = clock_boot_ms() + TICK_MS;
 
 	if (due_ms != -1 && due_ms < until)
 		until = due_ms;
 	if (!master_is_running(m) && m->stop.ends_ms < until)
 		until = m->stop.ends_ms;
+	if (feed_ms != -1 && feed_ms < until)
+		until = feed_ms;
 	return clock_left_ms(until) > 0 ? clock_left_ms(until) : 10;
 }
 
@@ -96,6 +99,7 @@ static void run(struct master *m)
 			master_tend_pool(m);
 		master_tend_generations(m);
 		due_ms = child_start_due(m->children, g->current, g->retiring, g->number);
+		master_tell_turn(m);
 		sleep_until_something(m, due_ms);
 		take_signals(m);
 		child_watch(m->children, g->current);
@@ -184,6 +188,7 @@ static void clean_up(struct master *m)
 {
 	child_table_free(m->children);
 	control_close(m->control);
+	notify_close(m->notify);
 	if (m->lock_fd != -1)
 		(void)unlink(master_settings(m)->pid_file);
 	scoreboard_free(m->scoreboard);
@@ -209,6 +214,8 @@ int master_run(struct settings *settings, const struct master_plan *plan)
 	struct err err;
 
 	pool_ask(&m.pool, settings->workers, settings->workers_limit);
+	m.keeper_heard_ms = clock_boot_ms();
+	m.notify = plan->one == NULL ? notify_open() : NULL;
 	if (log_open(&settings->log, "indexocrd", NULL, settings->user, &err) != 0 ||
 		prepare(&m, &err) != 0) {
 		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text},
@@ -219,6 +226,7 @@ int master_run(struct settings *settings, const struct master_plan *plan)
 	signals_catch(caught, ignored, m.wake_fd);
 	if (plan->ready != NULL)
 		plan->ready(plan->ready_arg);
+	master_tell_ready(&m);
 	master_log_warnings(master_settings(&m));
 	if (plan->one == NULL)
 		log_event(LEVEL_INFO, "master", NULL, "indexocrd %s started, daemon %s, %d workers",

@@ -10,6 +10,7 @@ void master_forget_in_child(void *arg)
 	struct master *m = arg;
 
 	control_forget(m->control);
+	notify_forget(m->notify);
 }
 
 static void want_children(struct master *m)

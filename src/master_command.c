@@ -1,14 +1,12 @@
 #include "master_private.h"
-#include "status.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
-static cJSON *status_now(void *arg, const struct control_request *request)
+struct status_facts master_facts(const struct master *m)
 {
-	const struct master *m = arg;
-	const struct status_facts facts = {
+	return (struct status_facts){
 		.settings = master_settings(m),
 		.generation = m->generations.number,
 		.reload_waits = m->generations.pending != NULL,
@@ -19,6 +17,12 @@ static cJSON *status_now(void *arg, const struct control_request *request)
 		.pool_wanted = m->pool.wanted,
 		.pool_most = pool_most(&m->pool, master_settings(m)),
 	};
+}
+
+static cJSON *status_now(void *arg, const struct control_request *request)
+{
+	const struct master *m = arg;
+	const struct status_facts facts = master_facts(m);
 
 	(void)request;
 	return status_json(m->scoreboard, &facts);

@@ -6,6 +6,7 @@
  *     master_stop.c      the phases of a stop, carried out
  *     master_reload.c    the next configuration takes over
  *     master_command.c   what the control socket is asked
+ *     master_service.c   what the service manager is told
  *
  * Included by master*.c only.
  */
@@ -16,7 +17,9 @@
 #include "control.h"
 #include "generations.h"
 #include "master.h"
+#include "notify.h"
 #include "pool.h"
+#include "status.h"
 #include "stop.h"
 
 enum { FIRST_WORKER = SB_KEEPER + 1 };
@@ -27,6 +30,9 @@ struct master {
 	struct scoreboard *scoreboard;
 	struct child_table *children;
 	struct control *control; /* NULL = none */
+	struct notify *notify;   /* NULL = no service manager asked to be told */
+	int64_t keeper_stamp_ms; /* its last sign of life, and when that was first seen */
+	int64_t keeper_heard_ms;
 	struct pool pool;
 	struct stop stop;
 	int64_t progress_ms; /* of a drain, when to log it next */
@@ -67,5 +73,13 @@ void master_log_warnings(const struct settings *settings);
 
 /* master_command.c: as control_serve() wants them. */
 extern const struct control_command master_commands[];
+/* Borrows from m. */
+struct status_facts master_facts(const struct master *m);
+
+/* master_service.c: a reload is followed by ready, whatever came of it; turn is for every turn of the loop. */
+void master_tell_ready(struct master *m);
+void master_tell_reloading(struct master *m);
+void master_tell_stopping(struct master *m);
+void master_tell_turn(struct master *m);
 
 #endif

@@ -53,15 +53,20 @@ static int take_over(struct master *m)
 
 enum reload_outcome master_reload(struct master *m)
 {
+	enum reload_outcome outcome;
+	struct settings *fresh;
 	struct err err;
-	struct settings *fresh = m->plan->load(m->plan->load_arg, &err);
-	const enum reload_outcome outcome = generations_offer(&m->generations, fresh, &err);
 
+	master_tell_reloading(m);
+	fresh = m->plan->load(m->plan->load_arg, &err);
+	outcome = generations_offer(&m->generations, fresh, &err);
 	if (outcome == RELOAD_READY && take_over(m) != 0)
-		return RELOAD_REFUSED;
+		outcome = RELOAD_REFUSED;
+	master_tell_ready(m);
 	return outcome;
 }
 
+/* The service manager has been told when it was offered. */
 void master_tend_generations(struct master *m)
 {
 	replace_old_children(m);

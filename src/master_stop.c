@@ -55,6 +55,7 @@ static void begin_phase(struct master *m, const char *why)
 		child_unwant(m->children, SB_KEEPER);
 	else if (m->stop.phase == STOP_ABANDON)
 		child_stop(m->children, SB_KEEPER, CHILD_KILL);
+	master_tell_stopping(m);
 	m->progress_ms = clock_boot_ms() + PROGRESS_MS;
 }
 

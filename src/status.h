@@ -1,5 +1,5 @@
 /*
- * status - the scoreboard as JSON: what `indexocrctl status --json` prints
+ * status - the scoreboard as JSON, which `indexocrctl status --json` prints, and as one line
  *
  * Pure: reads the scoreboard and the settings, no other source. Holds no secret and no document
  * text.
@@ -33,5 +33,12 @@ cJSON *status_json(struct scoreboard *scoreboard, const struct status_facts *fac
 /* "waiting for 3 workers, oldest document 41 s" */
 enum { STATUS_LINE_BYTES = 160 };
 void status_drain_text(const struct scoreboard *scoreboard, char text[STATUS_LINE_BYTES]);
+
+/*
+ * "4 workers, 2 busy, 1 throttled; prod 12 ready, oldest 41 s; staging down"; what a stop still waits for, while there is
+ * one. In front stands why the last reload was refused, where it was. A part that has no room is left out as a whole.
+ */
+void status_line(struct scoreboard *scoreboard, const struct status_facts *facts, int64_t now_ms,
+	char *text, size_t size);
 
 #endif
