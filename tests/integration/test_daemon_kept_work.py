@@ -1,0 +1,93 @@
+"""What has been read is paid for: it is kept through outages and refusals, nobody spins meanwhile, and nobody's attempt is spent."""
+
+import re
+import socket
+import threading
+import time
+
+import pytest
+
+import offices
+import servers
+from test_daemon_life import calls, pages_document, reading, sections
+
+DONE, FAILED, CLAIMED, READY = 4, 5, 2, 3
+
+
+@pytest.fixture
+def own_office(own_postgres, new_client):
+    """An office on a server that the test may stop."""
+    db = servers.Database(own_postgres)
+    client = new_client(db.url)
+    client.migrate()
+    client.close()
+    office = offices.Office(db)
+    yield office
+    office.close()
+
+
+def stop_database(office):
+    office.db.connection.close()
+    office.db.postgres.stop()
+
+
+def start_database(office):
+    office.db.postgres.start()
+    office.db.connection = office.db.postgres.connect(office.db.name)
+
+
+def refuse(office, table, when, error):
+    """Writes for which `when` holds are refused with this condition until allow()."""
+    office.db.execute(f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused by a test' USING ERRCODE = '{error}'; END $$;"
+                      f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()")
+
+
+def allow(office):
+    office.db.execute("DROP FUNCTION refuse CASCADE")
+
+
+def elapse(since, seconds):
+    servers.wait_for(lambda: time.monotonic() - since > seconds, f"{seconds} s to pass")
+
+
+class Doorman:
+    """Stands at a server's port, turns everybody away, and counts."""
+
+    def __init__(self, port):
+        self.turned_away = 0
+        self.socket = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self.stand, daemon=True).start()
+
+    def stand(self):
+        try:
+            while True:
+                self.socket.accept()[0].close()
+                self.turned_away += 1
+        except OSError:
+            pass
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def test_a_worker_that_holds_answers_through_an_outage_does_not_hammer_the_database(own_office, new_daemon, gemini, tmp_path):
+    office, double = own_office, gemini()
+    double.control("delay", {"ms": 800})
+    id_ = pages_document(office, tmp_path / "doc.pdf", pages=12)
+    daemon = new_daemon({"prod": office.settings()}, sections=sections(double, page_concurrency=4), workers=1).start()
+    reading(daemon, id_)
+    servers.wait_for(lambda: len(calls(double)) >= 4, "four calls at once")
+    stop_database(office)
+    door = Doorman(office.db.postgres.port)
+    servers.wait_for(lambda: double.stats()["in_flight"] == 0 and door.turned_away, "the answers to be there, and no database")
+    since, before = time.monotonic(), door.turned_away
+    elapse(since, 5)
+    tries = door.turned_away - before
+    print(tries, "tries in 5 s")
+    assert tries < 50
+    door.close()
+    start_database(office)
+    servers.wait_for(office.idle, "the document")
+    assert office.db.row(id_, "status_id", "ocr_attempts", "ocr_losses") == (DONE, 1, 0) and len(calls(double)) == 12
+    assert daemon.drain() == 0
