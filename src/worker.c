@@ -305,8 +305,11 @@ static int write_result(struct worker *w, const struct pipeline_result *result, 
 	scoreboard_state(w->board, w->slot, SB_WRITING);
 	while ((rc = queue_complete(w->current->queue, w->id, &w->job, result->page_key,
 			result->envelope, result->last_pages, err)) == -1) {
-		if (err->kind != ERR_TRANSIENT || w->interrupted)
+		if (err->kind != ERR_TRANSIENT)
 			return -1;
+		if (w->interrupted)
+			return err_set(err, ERR_STOPPED, "stopped",
+				"interrupted before the result could be written");
 		log_event(LEVEL_WARN, "complete", &(struct log_more){.ms = -1, .error = err->text},
 			"The result cannot be written yet");
 		(void)http_sleep(w->http, jitter(WRITE_RETRY_MS), &ignored);

@@ -91,3 +91,14 @@ def test_a_worker_that_holds_answers_through_an_outage_does_not_hammer_the_datab
     servers.wait_for(office.idle, "the document")
     assert office.db.row(id_, "status_id", "ocr_attempts", "ocr_losses") == (DONE, 1, 0) and len(calls(double)) == 12
     assert daemon.drain() == 0
+
+
+def test_who_is_interrupted_while_the_result_cannot_be_written_spends_no_attempt(new_office, new_daemon, gemini, tmp_path):
+    office, double = new_office(), gemini()
+    refuse(office, "extraction_queue", "NEW.status_id = 4", "57014")
+    id_ = pages_document(office, tmp_path / "doc.pdf", pages=2)
+    daemon = new_daemon({"prod": office.settings()}, sections=sections(double), workers=1).start()
+    servers.wait_for(lambda: daemon.messages("The result cannot be written yet"), "the result to be held")
+    daemon.process.send_signal(servers.signal.SIGQUIT)
+    assert daemon.wait() == 0
+    assert office.db.row(id_, "status_id", "worker_id", "ocr_attempts", "ocr_losses", "ocr_not_before", "ocr_error") == (READY, None, 0, 0, None, None)
