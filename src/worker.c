@@ -295,8 +295,17 @@ static void log_lost(struct worker *w, const char *what)
 	log_event(LEVEL_WARN, "worker", NULL, "The claim was lost, %s dropped", what);
 }
 
+/* The database refuses the result; the next attempt shall know all pages, the last ones too. */
+static void keep_last_pages(struct worker *w, const struct pipeline_result *result)
+{
+	struct err ignored; /* the refusal itself is told */
+
+	(void)queue_checkpoint(
+		w->current->queue, w->id, &w->job, result->page_key, result->last_pages, &ignored);
+}
+
 /* Kept and tried again while the claim stands: expiry alone forfeits nothing, and these pages were paid for. */
-static int write_result(struct worker *w, const struct pipeline_result *result, struct err *err)
+static int write_result(struct worker *w, struct pipeline_result *result, struct err *err)
 {
 	struct err ignored; /* a stop shows in the flags */
 	int rc;
@@ -305,8 +314,11 @@ static int write_result(struct worker *w, const struct pipeline_result *result, 
 	scoreboard_state(w->board, w->slot, SB_WRITING);
 	while ((rc = queue_complete(w->current->queue, w->id, &w->job, result->page_key,
 			result->envelope, result->last_pages, err)) == -1) {
-		if (err->kind != ERR_TRANSIENT)
+		if (err->kind != ERR_TRANSIENT) {
+			result->environment_at_fault = true;
+			keep_last_pages(w, result);
 			return -1;
+		}
 		if (w->interrupted)
 			return err_set(err, ERR_STOPPED, "stopped",
 				"interrupted before the result could be written");

@@ -102,3 +102,30 @@ def test_who_is_interrupted_while_the_result_cannot_be_written_spends_no_attempt
     daemon.process.send_signal(servers.signal.SIGQUIT)
     assert daemon.wait() == 0
     assert office.db.row(id_, "status_id", "worker_id", "ocr_attempts", "ocr_losses", "ocr_not_before", "ocr_error") == (READY, None, 0, 0, None, None)
+
+
+def test_pages_of_a_result_that_the_database_refuses_are_not_read_again(new_office, new_daemon, gemini, tmp_path):
+    office, double = new_office(), gemini()
+    refuse(office, "extraction_queue", "NEW.status_id = 4", "23514")
+    id_ = pages_document(office, tmp_path / "doc.pdf", pages=3)
+    daemon = new_daemon({"prod": office.settings()}, sections=sections(double), workers=1).start()
+    error = servers.wait_for(lambda: office.db.row(id_, "ocr_error"), "the refusal")
+    assert "refused by a test" in error
+    allow(office)
+    servers.wait_for(office.idle, "the document")
+    assert office.db.row(id_, "status_id") == DONE and len(calls(double)) == 3
+    assert [page["page"] for page in office.document(id_)["pages"]] == [1, 2, 3]
+    assert daemon.drain() == 0
+
+
+@pytest.mark.parametrize("table, when", [("extraction_queue_page", "true"), ("extraction_queue", "NEW.status_id = 4")])
+def test_a_database_that_refuses_what_is_read_closes_its_environment_alone(new_office, new_daemon, gemini, tmp_path, table, when):
+    broken, good, double = new_office(), new_office(), gemini()
+    refuse(broken, table, when, "42501")
+    held = pages_document(broken, tmp_path / "doc.pdf", pages=2)
+    fine = [pages_document(good, tmp_path / "doc.pdf", f"{n}.pdf", 2, 10 + n) for n in range(3)]
+    daemon = new_daemon({"prod": broken.settings(), "staging": good.settings()}, sections=sections(double), workers=1).start()
+    servers.wait_for(lambda: all(good.db.row(i, "status_id") == DONE for i in fine), "the other environment's documents", 30)
+    assert daemon.messages("Claimed job", environment="prod"), "the broken one came first"
+    assert broken.db.row(held, "status_id", "ocr_attempts") == (READY, 0)
+    assert daemon.drain() == 0
