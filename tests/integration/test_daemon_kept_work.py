@@ -50,6 +50,30 @@ def elapse(since, seconds):
     servers.wait_for(lambda: time.monotonic() - since > seconds, f"{seconds} s to pass")
 
 
+def test_a_database_away_for_longer_than_the_lease_costs_two_busy_hosts_nothing(own_office, new_daemon, gemini, tmp_path):
+    lease_s, away_s, pages = 3, 12, 14
+    office, double = own_office, gemini()
+    double.control("delay", {"ms": 500})
+    ids = [pages_document(office, tmp_path / "doc.pdf", f"{n}.pdf", pages, 50 * n) for n in range(4)]
+    hosts = [new_daemon({"prod": office.settings()}, sections=sections(double, lease=lease_s, page_concurrency=2), workers=2, worker_id=name).start()
+             for name in ("one", "two")]
+    servers.wait_for(lambda: office.count(CLAIMED) == 4 and len(calls(double)) >= 12, "all four in work")
+    held = [office.db.row(i, "ocr_claim") for i in ids]
+    assert {token.split("-")[0] for token in held} == {"one", "two"}
+    stop_database(office)
+    stopped = time.monotonic()
+    elapse(stopped, lease_s + 1)
+    sent = len(calls(double))
+    elapse(stopped, away_s)
+    assert len(calls(double)) == sent, "no call is made under a lease that has ended"
+    start_database(office)
+    servers.wait_for(office.idle, "the documents")
+    for id_, token in zip(ids, held):
+        assert office.db.row(id_, "status_id", "ocr_claim", "ocr_attempts", "ocr_losses") == (DONE, token, 1, 0)
+    assert len(calls(double)) == 4 * pages
+    assert [host.drain() for host in hosts] == [0, 0]
+
+
 class Doorman:
     """Stands at a server's port, turns everybody away, and counts."""
 
