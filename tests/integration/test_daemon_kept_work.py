@@ -153,3 +153,14 @@ def test_a_database_that_refuses_what_is_read_closes_its_environment_alone(new_o
     assert daemon.messages("Claimed job", environment="prod"), "the broken one came first"
     assert broken.db.row(held, "status_id", "ocr_attempts") == (READY, 0)
     assert daemon.drain() == 0
+
+
+def test_what_a_server_says_at_its_end_is_told_in_our_words_only(new_office, new_daemon, gemini):
+    office, double = new_office(), gemini()
+    daemon = new_daemon({"prod": office.settings()}, sections=sections(double), workers=2).start()
+    listening = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND query ILIKE 'LISTEN%%'"
+    (before,) = servers.wait_for(lambda: office.db.execute(listening, [office.db.name]), "the keeper to listen")
+    office.db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()", [office.db.name])
+    servers.wait_for(lambda: office.db.execute(listening, [office.db.name]) not in ([], [before]), "the keeper to listen again")
+    assert daemon.drain() == 0
+    assert [line for line in daemon.log().splitlines() if not re.match(r"\d\d:\d\d:\d\d ", line)] == []
