@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "db_resolve.h"
 #include "mem.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <libpq-fe.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_EVERY_MS = 200, MAX_OPTIONS = 96, SQLSTATE_BYTES = 6 };
+enum { CHECK_EVERY_MS = 200, MAX_OPTIONS = 96, SQLSTATE_BYTES = 6, LAST_WORDS_BYTES = 160 };
 
 struct db {
 	char *conninfo; /* owned, secret */
@@ -21,6 +22,8 @@ struct db {
 	int64_t last_used_ms;
 	unsigned opened;
 	PGconn *conn; /* owned; NULL while closed */
+	/* Why the server ended this connection; "" = it did not say. */
+	char last_words[LAST_WORDS_BYTES];
 	struct db_lookup *lookup;
 	int (*check)(void *arg, struct err *err);
 	void *check_arg;
@@ -297,6 +300,24 @@ static int shake_hands(struct db *db, int64_t deadline_ms, struct err *err)
 	return 0;
 }
 
+/* What comes outside of a statement, which libpq would print: a server that ends a connection says why. */
+static void hear(void *arg, const PGresult *notice)
+{
+	struct db *db = arg;
+	const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *message = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+	char *text;
+
+	if (severity == NULL || message == NULL ||
+		(strcmp(severity, "FATAL") != 0 && strcmp(severity, "PANIC") != 0))
+		return;
+	text = mem_strdup(message);
+	err_scrub(text, PQpass(db->conn));
+	(void)snprintf(db->last_words, sizeof db->last_words, "%.*s",
+		(int)utf8_cut(text, sizeof db->last_words - 1), text);
+	free(text);
+}
+
 static int try_target(struct db *db, const PQconninfoOption *options,
 	const struct db_target *target, int64_t deadline_ms, struct err *err)
 {
@@ -307,6 +328,8 @@ static int try_target(struct db *db, const PQconninfoOption *options,
 	db->conn = PQconnectStartParams(p.keywords, p.values, 0);
 	if (db->conn == NULL)
 		return err_set(err, ERR_SYSTEM, "memory", "no memory for a database connection");
+	db->last_words[0] = '\0';
+	(void)PQsetNoticeReceiver(db->conn, hear, db);
 	rc = shake_hands(db, deadline_ms, err);
 	if (rc != 0)
 		db_close(db);
@@ -355,11 +378,14 @@ static bool still_there(struct db *db)
 
 /* ---- statements ----------------------------------------------------------------------------- */
 
-static int lost(struct err *err)
+static int lost(const struct db *db, struct err *err)
 {
+	const bool is_told = db->last_words[0] != '\0';
+
 	return err_set(err, ERR_TRANSIENT, "broken",
-		"the connection to the database was lost; whether the statement was done is not "
-		"known");
+		"the connection to the database was lost%s%s%s; whether the statement was done is "
+		"not known",
+		is_told ? " (" : "", db->last_words, is_told ? ")" : "");
 }
 
 /* Sends what is still to be sent, reads what comes, until a result can be had without blocking. */
@@ -378,10 +404,10 @@ static int await_result(struct db *db, int64_t deadline_ms, struct err *err)
 		if (ready < 0)
 			return -1;
 		if (!PQconsumeInput(db->conn))
-			return lost(err);
+			return lost(db, err);
 		unsent = PQflush(db->conn);
 	}
-	return unsent < 0 ? lost(err) : 0;
+	return unsent < 0 ? lost(db, err) : 0;
 }
 
 /* Reads to the end of the answer; keeps the last result, or the first error. */
@@ -404,7 +430,7 @@ static int read_answer(struct db *db, PGresult **kept, struct err *err)
 		*kept = next;
 	}
 	if (*kept == NULL)
-		return lost(err);
+		return lost(db, err);
 	if (PQresultStatus(*kept) != PGRES_COMMAND_OK && PQresultStatus(*kept) != PGRES_TUPLES_OK)
 		return statement_failed(db, *kept, err);
 	return 0;
@@ -425,7 +451,7 @@ int db_exec(struct db *db, const char *sql, int param_count, const char *const *
 	if (PQsendQueryParams(db->conn, sql, param_count, NULL, params, NULL, NULL, 0))
 		rc = read_answer(db, &result, err);
 	else
-		rc = lost(err);
+		rc = lost(db, err);
 	if (rc != 0 && (PQstatus(db->conn) != CONNECTION_OK ||
 			       PQtransactionStatus(db->conn) == PQTRANS_ACTIVE))
 		db_close(db);
@@ -483,7 +509,7 @@ int db_notifications(struct db *db, void (*fn)(void *arg, const char *channel, c
 	PGnotify *n;
 
 	if (db->conn == NULL)
-		return lost(err);
+		return lost(db, err);
 	(void)PQconsumeInput(db->conn);
 	while ((n = PQnotifies(db->conn)) != NULL) {
 		fn(arg, n->relname, n->extra);
@@ -492,5 +518,5 @@ int db_notifications(struct db *db, void (*fn)(void *arg, const char *channel, c
 	if (PQstatus(db->conn) == CONNECTION_OK)
 		return 0;
 	db_close(db);
-	return lost(err);
+	return lost(db, err);
 }

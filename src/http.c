@@ -349,6 +349,22 @@ int http_wait(
 	return h->check(h->check_arg, err);
 }
 
+int http_sleep(struct http *h, int64_t ms, struct err *err)
+{
+	const int64_t until_ms = clock_boot_ms() + ms;
+	int left_ms = clock_left_ms(until_ms);
+
+	do {
+		move_along(h);
+		sleep_on(h, NULL, 0, left_ms < RUN_SLICE_MS ? left_ms : RUN_SLICE_MS);
+		if (h->check(h->check_arg, err) != 0)
+			return -1;
+		left_ms = clock_left_ms(until_ms);
+	} while (left_ms > 0);
+	move_along(h);
+	return 0;
+}
+
 int http_run(struct http *h, const struct http_request *request, struct http_exchange **out,
 	struct err *err)
 {

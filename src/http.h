@@ -79,6 +79,12 @@ int http_start(struct http *h, const struct http_request *request, struct http_e
 int http_wait(
 	struct http *h, struct pollfd *extra, size_t extra_count, int timeout_ms, struct err *err);
 
+/*
+ * Moves all exchanges along for that long, whatever comes to its end or wakes us meanwhile: for a pause between two
+ * tries. 0, or -1 with the check's *err.
+ */
+int http_sleep(struct http *h, int64_t ms, struct err *err);
+
 /* The next exchange that has come to its end, each once; NULL = none now. */
 struct http_exchange *http_finished(struct http *h);
 

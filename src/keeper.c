@@ -72,6 +72,17 @@ static void publish(struct keeper *k, struct ward *w)
 	scoreboard_environment(k->board, w->index, &w->view);
 }
 
+/*
+ * Short of the lease: after an outage another host takes over what was not renewed, but not before it has been in contact
+ * for a whole lease. Until then this one must have looked, and renewed.
+ */
+static int64_t outage_max_ms(const struct keeper *k)
+{
+	const int64_t quarter_ms = k->settings->queue.lease_ms / 4;
+
+	return quarter_ms < OUTAGE_MAX_MS ? quarter_ms : OUTAGE_MAX_MS;
+}
+
 static void note_failure(struct keeper *k, struct ward *w, const struct err *why)
 {
 	db_set_timeouts(queue_db(w->queue), PROBE_CONNECT_MS, PROBE_STATEMENT_MS);
@@ -80,7 +91,7 @@ static void note_failure(struct keeper *k, struct ward *w, const struct err *why
 			"Environment %s is not usable", w->settings->name);
 	w->contact_ms = 0;
 	w->closed_ms = clock_boot_ms() +
-		       retry_backoff_ms(w->failures, OUTAGE_MS, OUTAGE_MAX_MS, random_unit());
+		       retry_backoff_ms(w->failures, OUTAGE_MS, outage_max_ms(k), random_unit());
 	w->view.reach = why->kind == ERR_CONFIG ? SB_NO_MIGRATION : SB_DOWN;
 	w->view.looked_ms = clock_boot_ms();
 	w->view.oldest_created[0] = '\0';

@@ -89,6 +89,14 @@ static void note_known(void *arg, int page)
 	run->known_count++;
 }
 
+/* What the queue's database refuses is its environment's fault, as what storage refuses is. */
+static int stored(struct run *run, int rc)
+{
+	if (rc != 0)
+		run->result->environment_at_fault = true;
+	return rc;
+}
+
 static int recall(struct run *run, struct err *err)
 {
 	run->result->environment_at_fault = false;
@@ -98,8 +106,8 @@ static int recall(struct run *run, struct err *err)
 	run->result->page_key = page_key(run);
 	run->known_max = settings(run)->render.max_pages;
 	run->known = mem_calloc((size_t)run->known_max + 1, sizeof *run->known);
-	return run->store->known(
-		run->store->arg, run->job, run->result->page_key, note_known, run, err);
+	return stored(run, run->store->known(run->store->arg, run->job, run->result->page_key,
+				   note_known, run, err));
 }
 
 /* ---- render */
@@ -212,7 +220,8 @@ static int checkpoint(void *arg, int number, cJSON *page, struct err *err)
 		run->result->last_pages = text;
 		return 0;
 	}
-	rc = run->store->save(run->store->arg, run->job, run->result->page_key, text, err);
+	rc = stored(
+		run, run->store->save(run->store->arg, run->job, run->result->page_key, text, err));
 	free(text);
 	return rc;
 }

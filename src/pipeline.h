@@ -49,7 +49,7 @@ struct pipeline_result {
 	int64_t lines;
 	int64_t tokens;
 	int64_t ms;
-	bool environment_at_fault; /* after a failure: it came from the environment's own storage */
+	bool environment_at_fault; /* after a failure: it came from the environment's own storage or database */
 };
 
 /* environment is NULL for a local file, whose path is job->path. */

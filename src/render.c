@@ -15,6 +15,7 @@
 
 enum {
 	RESTARTS_MAX = 10, /* a document that takes more is given up */
+	KILLS_MAX = 3,     /* so often the page is taken to be innocent */
 	SIDE_MAX = 65535,
 	DPI_MAX = 99999,
 	SKIP_TEXT_MAX_BYTES = 1 << 20,
@@ -34,6 +35,7 @@ struct render {
 	int pages;
 	int next;
 	int restarts;
+	int kills; /* from outside */
 	int64_t deadline_ms;
 };
 
@@ -303,7 +305,6 @@ static void timed_out(const struct render *r, struct err *fault)
 static void explain_end(int status, struct err *fault)
 {
 	const int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-
 	char how[64];
 
 	helper_how_ended(status, how, sizeof how);
@@ -364,6 +365,12 @@ static int restart(struct render *r, struct err *err)
 	return start(r, err);
 }
 
+/* Somebody's SIGKILL says nothing about the page: it is rendered again, unless that happens too often to be chance. */
+static bool is_innocent(struct render *r, const struct err *fault)
+{
+	return fault->kind == ERR_TRANSIENT && r->kills++ < KILLS_MAX;
+}
+
 int render_next(struct render *r, struct page *page, struct err *err)
 {
 	struct err fault;
@@ -379,7 +386,9 @@ int render_next(struct render *r, struct page *page, struct err *err)
 			rc = take_frame(r, page, err);
 		else if (rc == -1 && fault.kind == ERR_SYSTEM) {
 			explain_end(stop(r), &fault);
-			return lose_page(r, &fault, page, err);
+			if (!is_innocent(r, &fault))
+				return lose_page(r, &fault, page, err);
+			rc = start(r, err);
 		} else if (rc == -1) {
 			*err = fault;
 		} else if (clock_boot_ms() >= r->deadline_ms) {

@@ -9,8 +9,9 @@
  * the end {"type":"end"}. The pipe is the brake: the helper renders one page ahead and waits until
  * it is taken.
  *
- * A page that takes longer than page_timeout_ms, or kills the helper, is that page's error; the
- * helper is started again behind it, a bounded number of times.
+ * A page that takes longer than page_timeout_ms, or crashes the helper, is that page's error; the
+ * helper is started again behind it, a bounded number of times. A helper that is killed from outside
+ * is started again at the same page, the first three times in a document.
  *
  * A page that one JPEG covers is passed through as it is, without its Exif block; a scan keeps its
  * own pixels; max_edge and max_pixels only ever make a page smaller. "pnm" is P4 for pages of black

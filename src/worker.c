@@ -241,7 +241,7 @@ static int outlast(struct worker *w, struct err *err)
 			"The database is away: keeping what has been read");
 	w->said_outage = true;
 	scoreboard_state(w->board, w->slot, SB_OUTAGE);
-	return http_wait(w->http, NULL, 0, (int)jitter(WRITE_RETRY_MS), err);
+	return http_sleep(w->http, jitter(WRITE_RETRY_MS), err);
 }
 
 static int known_pages(void *arg, const struct job *job, const char *page_key,
@@ -295,20 +295,36 @@ static void log_lost(struct worker *w, const char *what)
 	log_event(LEVEL_WARN, "worker", NULL, "The claim was lost, %s dropped", what);
 }
 
-/* Kept and tried again while the claim stands: expiry alone forfeits nothing, and these pages were paid for. */
-static int write_result(struct worker *w, const struct pipeline_result *result, struct err *err)
+/* The database refuses the result; the next attempt shall know all pages, the last ones too. */
+static void keep_last_pages(struct worker *w, const struct pipeline_result *result)
 {
+	struct err ignored; /* the refusal itself is told */
+
+	(void)queue_checkpoint(
+		w->current->queue, w->id, &w->job, result->page_key, result->last_pages, &ignored);
+}
+
+/* Kept and tried again while the claim stands: expiry alone forfeits nothing, and these pages were paid for. */
+static int write_result(struct worker *w, struct pipeline_result *result, struct err *err)
+{
+	struct err ignored; /* a stop shows in the flags */
 	int rc;
 
 	w->deciding = true;
 	scoreboard_state(w->board, w->slot, SB_WRITING);
 	while ((rc = queue_complete(w->current->queue, w->id, &w->job, result->page_key,
 			result->envelope, result->last_pages, err)) == -1) {
-		if (err->kind != ERR_TRANSIENT || w->interrupted)
+		if (err->kind != ERR_TRANSIENT) {
+			result->environment_at_fault = true;
+			keep_last_pages(w, result);
 			return -1;
+		}
+		if (w->interrupted)
+			return err_set(err, ERR_STOPPED, "stopped",
+				"interrupted before the result could be written");
 		log_event(LEVEL_WARN, "complete", &(struct log_more){.ms = -1, .error = err->text},
 			"The result cannot be written yet");
-		nap(w, jitter(WRITE_RETRY_MS));
+		(void)http_sleep(w->http, jitter(WRITE_RETRY_MS), &ignored);
 	}
 	return rc;
 }
@@ -337,12 +353,13 @@ static void log_failure(const struct err *why)
 /* As persistent as a result: a document that failed for good shall not be read and paid for again. */
 static int write_failure(struct worker *w, const struct err *why, int64_t delay_ms, struct err *err)
 {
+	struct err ignored;
 	int rc;
 
 	while ((rc = queue_fail(w->current->queue, w->id, &w->job, delay_ms, why->text, err)) ==
 			-1 &&
 		err->kind == ERR_TRANSIENT && !w->interrupted)
-		nap(w, jitter(WRITE_RETRY_MS));
+		(void)http_sleep(w->http, jitter(WRITE_RETRY_MS), &ignored);
 	return rc;
 }
 

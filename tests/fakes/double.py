@@ -1,6 +1,7 @@
 """What the doubles share: starting and stopping, records of requests, orders to fail, broken connections."""
 
 import asyncio
+import collections
 import ctypes
 import os
 import signal
@@ -49,10 +50,13 @@ def masked_headers(headers, secret_names):
 
 
 class Orders:
-    """Orders to fail, as given to /_control/fail: {"mode", "times", "match": {...}, and what the mode takes}."""
+    """Orders to fail, as given to /_control/fail: {"mode", "times", "match": {...}, and what the mode takes}.
+
+    {"each": n, "of": fact}: all orders that say so together fail no more than n requests with the same value of that fact.
+    """
 
     def __init__(self, modes):
-        self.modes, self.queue = modes, []
+        self.modes, self.queue, self.spent = modes, [], collections.Counter()
 
     def add(self, order):
         """Returns what is wrong with the order, or None."""
@@ -61,24 +65,37 @@ class Orders:
             return f"no mode {base!r}; there are {', '.join(sorted(self.modes))}"
         if not isinstance(order.get("times", 1), int) or not isinstance(order.get("match", {}), dict):
             return "times is a number (-1: for ever), match an object"
+        if ("each" in order) != ("of" in order):
+            return "each is a number, and of the fact that it bounds"
         self.queue.append({"times": 1, "match": {}, **order})
         return None
 
     def take(self, facts):
         """The first order that matches these facts, used up by one; text matches as a substring."""
         for order in self.queue:
-            if order["times"] != 0 and all(self.matches(facts.get(k), v) for k, v in order["match"].items()):
+            if order["times"] != 0 and not self.is_spared(order, facts) and \
+                    all(self.matches(facts.get(k), v) for k, v in order["match"].items()):
                 if order["times"] != FOREVER:
                     order["times"] -= 1
+                if "each" in order:
+                    self.spent[facts.get(order["of"])] += 1
                 return order
         return None
+
+    def is_spared(self, order, facts):
+        return "each" in order and self.spent[facts.get(order["of"])] >= order["each"]
 
     @staticmethod
     def matches(fact, wanted):
         return wanted in fact if isinstance(fact, str) and isinstance(wanted, str) else fact == wanted
 
+    def relent(self):
+        """Only what is to fail for ever still does."""
+        self.queue = [order for order in self.queue if order["times"] == FOREVER]
+
     def clear(self):
         self.queue.clear()
+        self.spent.clear()
 
 
 class Records:

@@ -238,6 +238,10 @@ class Gemini:
         self.answers.load(await request.json())
         return web.json_response({})
 
+    async def relent(self, _request):
+        self.orders.relent()
+        return web.json_response({})
+
     async def reset(self, _request):
         self.records.clear()
         self.orders.clear()
@@ -271,7 +275,8 @@ class Gemini:
         app = web.Application(client_max_size=MAX_BODY)
         app.add_routes([
             web.post("/v1beta/models/{call}", self.handle), web.get("/v1beta/models/{call}", self.model_info),
-            web.post("/_control/fail", self.fail), web.post("/_control/delay", self.delay),
+            web.post("/_control/fail", self.fail), web.post("/_control/relent", self.relent),
+            web.post("/_control/delay", self.delay),
             web.post("/_control/answers", self.set_answers), web.post("/_control/reset", self.reset),
             web.get("/_control/requests", self.requests), web.get("/_control/images/{n:\\d+}", self.image),
             web.get("/_control/stats", self.stats)])
@@ -292,15 +297,19 @@ def stream_chunks(answer):
     yield answer
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    double.add_common_arguments(parser)
+def add_arguments(parser):
     parser.add_argument("--key", default="AQ.test-key-of-the-double")
     parser.add_argument("--models", help="comma separated (default: those of late 2026)")
     parser.add_argument("--answers", metavar="FILE", help="JSON as for POST /_control/answers")
     parser.add_argument("--rpm", type=int, default=0, help="requests a minute and model, 0: no limit")
     parser.add_argument("--tpm", type=int, default=0, help="input tokens a minute and model, 0: no limit")
     parser.add_argument("--seed", type=int, default=1, help="of random delays")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    double.add_common_arguments(parser)
+    add_arguments(parser)
     args = parser.parse_args()
     double.run(Gemini(args).app(), args)
 

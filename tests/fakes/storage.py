@@ -262,6 +262,10 @@ class Storage:
         self.delay_ms = (await request.json()).get("ms", 0)
         return web.json_response({})
 
+    async def relent(self, _request):
+        self.orders.relent()
+        return web.json_response({})
+
     async def reset(self, _request):
         self.records.clear()
         self.orders.clear()
@@ -279,7 +283,8 @@ class Storage:
     def app(self):
         app = web.Application(client_max_size=MAX_UPLOAD)
         app.add_routes([
-            web.post("/_control/fail", self.set_fail), web.post("/_control/delay", self.set_delay),
+            web.post("/_control/fail", self.set_fail), web.post("/_control/relent", self.relent),
+            web.post("/_control/delay", self.set_delay),
             web.post("/_control/reset", self.reset), web.get("/_control/requests", self.requests),
             web.get("/_control/stats", self.stats), web.route("*", PREFIX + "{rest:.*}", self.handle)])
         return app

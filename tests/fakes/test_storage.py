@@ -180,6 +180,23 @@ def test_object_appears_after_some_misses(storage):
     assert [get(storage).status for _ in range(3)] == [400, 400, 200]
 
 
+def test_orders_that_bound_each_object_spare_it_after_so_many_failures(storage):
+    other = OBJECT + "authenticated/ouvert/b.pdf"
+    for mode in ("500", "503"):
+        storage.fail(mode, times=5, each=2, of="path")
+    assert [get(storage).status for _ in range(4)] == [500, 500, 200, 200]
+    assert [get(storage, other).status for _ in range(3)] == [500, 500, 200]
+
+
+def test_relenting_forgets_the_orders_that_are_not_for_ever_and_no_request(storage):
+    storage.fail("500", times=3)
+    storage.fail("502", times=-1, match={"path": "a.pdf"})
+    assert get(storage).status == 500
+    storage.control("relent", {})
+    assert get(storage).status == 502 and get(storage, OBJECT + "authenticated/ouvert/b.pdf").status == 200
+    assert storage.stats()["requests"] == 3
+
+
 def test_body_cut_in_the_middle(storage):
     storage.fail("cut")
     with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):

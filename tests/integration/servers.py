@@ -9,6 +9,7 @@ import ctypes
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -42,9 +43,12 @@ ID_COLUMNS = {
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that the system gives to no outgoing connection: a server that is down for a while finds it free again."""
+    first_outgoing = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", random.SystemRandom().randrange(first_outgoing // 2, first_outgoing)))
+            return s.getsockname()[1]
 
 
 def wait_for(condition, what, timeout_s=START_TIMEOUT_S):

@@ -97,6 +97,27 @@ def test_a_helper_that_dies_on_a_page_loses_that_page_only(tmp_path, how, code, 
     assert (tmp_path / "3").read_bytes() == b"image 3"
 
 
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
+def test_a_helper_that_is_killed_from_outside_costs_no_page(tmp_path, number):
+    body = f"""
+def unlucky(place):
+    path = {str(tmp_path)!r} + "/met at " + place
+    if not os.path.exists(path):
+        open(path, "w").close()
+        os.kill(os.getpid(), signal.{number})
+unlucky("the start")
+send(dict(type="document", pages=5))
+for n in range(first, 6):
+    if n in (2, 5):
+        unlucky("page %d" % n)
+    page(n)
+send(dict(type="end"))
+"""
+    pages, end = run_client(b"x", tmp_path, fake_helper(tmp_path, body))
+    assert [page.get("code") for page in pages] == [None] * 5 and end == {"end": True, "pages": 5}
+    assert len(list(tmp_path.glob("met at *"))) == 3
+
+
 @pytest.mark.parametrize("how", ["time.sleep(600)", "os.kill(os.getpid(), signal.SIGSTOP)", "while True: pass"])
 def test_a_page_that_takes_too_long_is_given_up_and_the_rest_goes_on(tmp_path, how):
     pages, end = run_client(b"x", tmp_path, fake_helper(tmp_path, LOSING % how), timeout_ms=1500)

@@ -590,6 +590,28 @@ static void exchanges_run_side_by_side_and_each_is_given_out_once(void **state)
 	http_free(hanging);
 }
 
+static void a_sleep_moves_exchanges_along_and_is_not_cut_short_by_their_end(void **state)
+{
+	struct world *w = *state;
+	struct http_request request = get(w, "/503");
+	struct http_exchange *x;
+	int64_t before_ms;
+
+	assert_int_equal(http_start(w->http, &request, &x, &w->err), 0);
+	for (int naps = 0; (x = http_finished(w->http)) == NULL && naps < 1000; naps++)
+		assert_int_equal(http_sleep(w->http, 10, &w->err), 0);
+	assert_non_null(x);
+	http_free(x);
+	/* An answer that nobody takes: http_wait() does not wait any more. */
+	assert_int_equal(http_start(w->http, &request, &x, &w->err), 0);
+	for (int waits = 0; waits < 50; waits++)
+		assert_int_equal(http_wait(w->http, NULL, 0, 20, &w->err), 0);
+	before_ms = clock_boot_ms();
+	assert_int_equal(http_sleep(w->http, 100, &w->err), 0);
+	assert_true(clock_boot_ms() - before_ms >= 100);
+	http_free(x);
+}
+
 static void a_hang_up_of_an_extra_descriptor_is_seen(void **state)
 {
 	struct world *w = *state;
@@ -746,6 +768,7 @@ int main(void)
 		cmocka_unit_test(a_closed_port_is_a_connect_fault),
 		cmocka_unit_test(tls_with_who_speaks_none_is_a_tls_fault),
 		cmocka_unit_test(exchanges_run_side_by_side_and_each_is_given_out_once),
+		cmocka_unit_test(a_sleep_moves_exchanges_along_and_is_not_cut_short_by_their_end),
 		cmocka_unit_test(a_hang_up_of_an_extra_descriptor_is_seen),
 		cmocka_unit_test(the_check_ends_a_wait_and_a_run),
 		cmocka_unit_test(a_stream_carries_bytes_over_tcp),
