@@ -4,6 +4,7 @@
 #include "frame.h"
 #include "helper.h"
 #include "json.h"
+#include "log.h"
 #include "mem.h"
 
 #include <signal.h>
@@ -368,7 +369,12 @@ static int restart(struct render *r, struct err *err)
 /* Somebody's SIGKILL says nothing about the page: it is rendered again, unless that happens too often to be chance. */
 static bool is_innocent(struct render *r, const struct err *fault)
 {
-	return fault->kind == ERR_TRANSIENT && r->kills++ < KILLS_MAX;
+	if (fault->kind != ERR_TRANSIENT || r->kills++ >= KILLS_MAX)
+		return false;
+	log_event(LEVEL_WARN, "render",
+		&(struct log_more){.page = r->next, .ms = -1, .error = fault->text},
+		"Page is rendered again");
+	return true;
 }
 
 int render_next(struct render *r, struct page *page, struct err *err)

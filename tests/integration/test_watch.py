@@ -426,13 +426,32 @@ def helper_of(worker, program):
     return None
 
 
+@pytest.mark.parametrize("number, words", [
+    (signal.SIGKILL, "the renderer was killed by SIGKILL (out of memory?)"),
+    (signal.SIGTERM, "the renderer was killed by SIGTERM"),
+], ids=lambda value: value.name if isinstance(value, signal.Signals) else "")
+def test_a_renderer_that_is_killed_from_outside_is_named_and_costs_nothing(new_office, new_daemon, gemini, tmp_path, number, words):
+    office, double = new_office(), gemini()
+    double.control("delay", {"ms": 300})
+    id_ = pages_document(office, tmp_path / "doc.pdf", pages=20)  # more than a pipe takes
+    daemon = new_daemon({"prod": office.settings()}, sections=watched(double), workers=1).start()
+    worker = reading(daemon, id_)
+    servers.wait_for(lambda: len(calls(double)) >= 2, "the second page")
+    os.kill(servers.wait_for(lambda: helper_of(worker, "indexocr-render"), "the renderer"), number)
+    (line,) = servers.wait_for(lambda: daemon.messages("Page is rendered again"), "the loss to be said")
+    assert line["error"] == words and line["page"] > 1 and line["level"] == "warn", line
+    double.control("delay", {"ms": 0})
+    servers.wait_for(lambda: office.db.row(id_, "status_id") == DONE, "the document")
+    assert office.db.row(id_, "ocr_attempts", "ocr_losses") == (1, 0) and len(calls(double)) == 20
+    assert [p["pid"] for p in daemon.processes()] == [worker["pid"]]
+    assert daemon.drain() == 0
+
+
 @pytest.mark.parametrize("number, status, words", [
-    (signal.SIGKILL, DONE, r"page \d+: the renderer was killed by SIGKILL \(out of memory\?\)"),
-    (signal.SIGTERM, DONE, r"page \d+: the renderer was killed by SIGTERM"),
     (signal.SIGSEGV, FAILED, r"page \d+: it made the renderer crash \(SIG(SEGV|XFSZ)\)"),  # a sanitizer has no room for its report
     (signal.SIGSTOP, FAILED, r"page \d+: the page took longer than 2 seconds to render \(render.page_timeout\)"),
 ], ids=lambda value: value.name if isinstance(value, signal.Signals) else "")
-def test_a_renderer_that_dies_or_stops_is_named_and_the_worker_lives_on(new_office, new_daemon, gemini, tmp_path, number, status, words):
+def test_a_renderer_that_crashes_or_stops_is_named_and_the_worker_lives_on(new_office, new_daemon, gemini, tmp_path, number, status, words):
     office, double = new_office(), gemini()
     double.control("delay", {"ms": 300})
     id_ = pages_document(office, tmp_path / "doc.pdf", pages=20)  # more than a pipe takes
