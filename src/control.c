@@ -18,7 +18,7 @@
 enum {
 	CLIENTS_MAX = CONTROL_FDS_MAX - 1,
 	TURN_ACCEPTS = 32, /* under CLIENTS_MAX: nobody is let in and put out in the same turn */
-	TURN_ANSWERS = 8,
+	TURN_ANSWERS = 4,
 	REQUEST_MS = 1000,
 	REPLY_MS = 5000,
 	ACCEPT_RETRY_MS = 1000,
