@@ -44,6 +44,8 @@ static void look_at_queue(const struct master *m, struct pool_seen *seen)
 		(void)scoreboard_look(m->scoreboard, i, &v);
 		seen->busy += v.claim != 0;
 	}
+	if (scoreboard_paused_since(m->scoreboard) != 0)
+		return; /* nothing is claimed, whatever is ready */
 	for (int i = 0; scoreboard_environment_name(m->scoreboard, i) != NULL; i++) {
 		scoreboard_environment_get(m->scoreboard, i, &environment);
 		if (environment.reach == SB_UP && !environment.retiring)
