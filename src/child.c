@@ -166,11 +166,29 @@ static _Noreturn void live(struct child_table *t, int slot, const struct setting
 	exit(c->role->main(&process));
 }
 
+/* What keeps one from being forked (a limit of processes, memory) keeps all: it is told once, and tried again for all. */
+static void fork_failed(struct child_table *t, int slot, int cause)
+{
+	const struct child *c = &t->children[slot];
+	char why[SB_TEXT_BYTES];
+
+	if (!t->fork_failed)
+		log_event(LEVEL_ERROR, "master",
+			&(struct log_more){.ms = -1, .error = strerror(cause)},
+			"Cannot fork a %s; trying again every second", c->role->name);
+	t->fork_failed = true;
+	t->fork_ms = clock_boot_ms() + FORK_RETRY_MS;
+	(void)snprintf(why, sizeof why, "cannot be forked: %s", strerror(cause));
+	scoreboard_post(t->scoreboard, slot, SB_WAITING, 0, c->spawn);
+	scoreboard_post_why(t->scoreboard, slot, t->fork_ms, why);
+}
+
 static void start(struct child_table *t, int slot, const struct settings *settings,
 	const struct settings *retiring, int generation)
 {
 	struct child *c = &t->children[slot];
 	pid_t pid;
+	int cause;
 
 	c->spawn = ++t->last_spawn;
 	c->generation = generation;
@@ -184,15 +202,15 @@ static void start(struct child_table *t, int slot, const struct settings *settin
 	pid = fork();
 	if (pid == 0)
 		live(t, slot, settings, retiring);
+	cause = errno;
 	signals_unblock();
 	if (pid == -1) {
-		log_event(LEVEL_ERROR, "master",
-			&(struct log_more){.ms = -1, .error = strerror(errno)},
-			"Cannot fork a %s, trying again", c->role->name);
-		c->due_ms = clock_boot_ms() + FORK_RETRY_MS;
-		scoreboard_post(t->scoreboard, slot, SB_WAITING, 0, c->spawn);
+		fork_failed(t, slot, cause);
 		return;
 	}
+	if (t->fork_failed)
+		log_event(LEVEL_INFO, "master", NULL, "Forking works again");
+	t->fork_failed = false;
 	c->pid = pid;
 	scoreboard_post(t->scoreboard, slot, SB_RUNNING, pid, c->spawn);
 }
@@ -204,6 +222,13 @@ static bool may_start(const struct child_table *t, int slot, int probe)
 
 	return c->wanted && !c->held && c->pid == 0 &&
 	       (probe == 0 || slot == probe || slot == SB_KEEPER);
+}
+
+static int64_t due_ms(const struct child_table *t, int slot)
+{
+	const int64_t own_ms = t->children[slot].due_ms;
+
+	return t->fork_failed && t->fork_ms > own_ms ? t->fork_ms : own_ms;
 }
 
 int64_t child_start_due(struct child_table *t, const struct settings *settings,
@@ -220,10 +245,10 @@ int64_t child_start_due(struct child_table *t, const struct settings *settings,
 			continue;
 		if (c->due_ms <= now && !scoreboard_obituary_room(t->scoreboard, i))
 			c->due_ms = now + OBITUARY_RETRY_MS;
-		if (c->due_ms <= now)
+		if (due_ms(t, i) <= now)
 			start(t, i, settings, retiring, generation);
-		if (c->pid == 0 && (next == -1 || c->due_ms < next))
-			next = c->due_ms;
+		if (c->pid == 0 && (next == -1 || due_ms(t, i) < next))
+			next = due_ms(t, i);
 	}
 	return next;
 }

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "obituary.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -182,6 +183,10 @@ static void decide(
 	dead->death.lived_ms = now_ms - c->started_ms;
 	if (crash_read(scoreboard_last_words(t->scoreboard, dead->slot), &words))
 		crash_trace(&words, dead->death.trace, sizeof dead->death.trace);
+	else if (WIFSIGNALED(dead->wait_status) && WTERMSIG(dead->wait_status) == SIGKILL &&
+		 !c->told_to_end && !dead->decision.hung)
+		(void)snprintf(dead->death.trace, sizeof dead->death.trace,
+			"by a person, or by the kernel for want of memory, whose log says so");
 }
 
 static void bury(struct child_table *t, const struct settings *settings, int slot, int wait_status)

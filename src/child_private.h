@@ -36,6 +36,8 @@ struct child_table {
 	void (*after_fork)(void *arg);
 	void *arg;
 	int64_t last_spawn;
+	bool fork_failed;       /* the last one; told */
+	int64_t fork_ms;        /* then: not before */
 	enum restart_loop loop; /* of the workers */
 };
 

@@ -277,6 +277,28 @@ def test_a_fault_of_the_configuration_is_held_until_a_reload_mends_it(new_office
     assert daemon.drain() == 0
 
 
+def test_what_cannot_be_forked_is_told_once_and_tried_again(new_office, new_daemon, gemini):
+    office, double = new_office(), gemini()
+    daemon = new_daemon({"prod": office.settings()}, sections=watched(double), workers=4).start()
+    servers.wait_for(lambda: len(daemon.processes("idle")) == 4, "the workers")
+
+    def limit_processes(soft):
+        done = servers.run(["prlimit", f"--pid={daemon.process.pid}", f"--nproc={soft}:"], **daemon.identity())
+        assert done.returncode == 0, done.stderr
+
+    (before,) = re.findall(r"Max processes +(\S+)", pathlib.Path(f"/proc/{daemon.process.pid}/limits").read_text())
+    limit_processes(1)
+    kill_workers(daemon)
+    servers.wait_for(lambda: [p.get("reason") for p in daemon.processes()].count("cannot be forked: Resource temporarily unavailable") >= 1, "the reason to be seen")
+    seen = births(daemon)
+    servers.wait_for(lambda: births(daemon) >= seen + 2, "two more tries")
+    assert births(daemon) - seen < 4, "one is tried for all"
+    limit_processes(before)
+    servers.wait_for(lambda: len(daemon.processes("idle")) == 4, "all workers")
+    assert len(said(daemon, "Cannot fork a worker")) == len(said(daemon, "Forking works again")) == 1
+    assert daemon.drain() == 0
+
+
 # ---- hangs
 
 STOPS = {"stopped": lambda pid: os.kill(pid, signal.SIGSTOP), "spinning": spin}
