@@ -19,7 +19,8 @@
 
 enum {
 	TICK_MS = 1000,
-	OWED_MS = 50, /* a wake-up is owed and somebody is just looking: look again soon */
+	OWED_MS =
+		50, /* a wake-up is owed and somebody will be asleep any moment: look again soon */
 	OUTAGE_MS = 500,
 	PROBE_CONNECT_MS =
 		1000, /* of an environment that failed: the others are not to wait long for it */
@@ -301,20 +302,21 @@ static void tend(struct keeper *k, struct ward *w)
 
 /* ---- waking */
 
-/* The most recently active sleeper: its connection is still open. */
-static int sleeper(const struct keeper *k, bool *somebody_looks)
+/* The most recently active sleeper: its connection is still open. somebody_comes: one is looking, or just starting. */
+static int sleeper(const struct keeper *k, bool *somebody_comes)
 {
 	int64_t latest = -1;
 	int found = 0;
 
-	*somebody_looks = false;
+	*somebody_comes = false;
 	for (int i = 1; i < scoreboard_slots(k->board); i++) {
 		struct sb_slot_view v;
 
 		(void)scoreboard_look(k->board, i, &v);
 		if (v.post != SB_RUNNING)
 			continue;
-		*somebody_looks = *somebody_looks || v.state == SB_CLAIMING;
+		*somebody_comes =
+			*somebody_comes || v.state == SB_CLAIMING || v.state == SB_STARTING;
 		if (v.state == SB_IDLE && v.since_ms > latest) {
 			latest = v.since_ms;
 			found = i;
@@ -323,11 +325,14 @@ static int sleeper(const struct keeper *k, bool *somebody_looks)
 	return found;
 }
 
-/* One sleeper for an event, the next for each claim made: no herd, and none too few. */
+/*
+ * One sleeper for an event, the next for each claim made: no herd, and none too few. What finds nobody asleep stays
+ * owed: who starts next begins asleep. True = look again soon.
+ */
 static bool wake_sleepers(struct keeper *k)
 {
 	uint64_t totals[SB_COUNTERS];
-	bool somebody_looks;
+	bool somebody_comes;
 	int slot;
 
 	scoreboard_totals(k->board, totals);
@@ -337,11 +342,11 @@ static bool wake_sleepers(struct keeper *k)
 	/* A wake-up stays owed through an operator's pause. */
 	if (!k->wake_owed || scoreboard_paused_since(k->board) != 0)
 		return false;
-	slot = sleeper(k, &somebody_looks);
+	slot = sleeper(k, &somebody_comes);
 	if (slot != 0)
 		scoreboard_wake(k->board, slot);
-	k->wake_owed = slot == 0 && somebody_looks;
-	return k->wake_owed;
+	k->wake_owed = slot == 0;
+	return k->wake_owed && somebody_comes;
 }
 
 /* ---- life */
