@@ -43,8 +43,8 @@ struct ward {
 	int64_t listen_ms;  /* when to listen, or to prove it, next */
 	bool listening;
 	bool said_polling;
-	bool previous_settled; /* claims of this host's previous daemon are free */
-	int64_t look_ms, renew_ms, promote_ms, sweep_ms; /* due times */
+	bool previous_settled; /* nothing of this host's previous daemon stands any more */
+	int64_t look_ms, renew_ms, promote_ms, sweep_ms, previous_ms; /* due times */
 };
 
 struct keeper {
@@ -58,6 +58,7 @@ struct keeper {
 	uint64_t claims_seen;
 	bool wake_owed;
 	bool closing;
+	int64_t began_ms;
 	int64_t orphaned_ms;
 };
 
@@ -152,12 +153,20 @@ static bool has_obituary(const struct keeper *k, const struct ward *w)
 	return reclaim_has_obituaries(&r);
 }
 
+/* It may have died with a claim under way that the server commits after our first look. */
 static int settle_previous(struct keeper *k, struct ward *w, struct err *err)
 {
-	if (reclaim(k, w, reclaim_previous, err) != 0)
-		return -1;
-	w->previous_settled = true;
-	return 0;
+	const struct reclaim r = reclaim_of(k, w);
+	int count = 0;
+	int left = 0;
+	const int rc = reclaim_previous(&r, &count, &left, err);
+
+	if (count > 0)
+		became_ready(k, w);
+	w->previous_settled =
+		rc == 0 && left == 0 &&
+		clock_boot_ms() - k->began_ms >= k->settings->queue.statement_timeout_ms;
+	return rc;
 }
 
 /* Others' leases mean something only to one who was there all the time they could have been renewed in. */
@@ -268,7 +277,8 @@ static int tend_due(struct keeper *k, struct ward *w, struct err *err)
 
 	if (has_obituary(k, w) && reclaim(k, w, reclaim_obituaries, err) != 0)
 		return -1;
-	if (!w->previous_settled && settle_previous(k, w, err) != 0)
+	if (!w->previous_settled && due(&w->previous_ms, TICK_MS) &&
+		settle_previous(k, w, err) != 0)
 		return -1;
 	if (due(&w->renew_ms, q->lease_ms / 3) &&
 		lease_renew(k->board, w->queue, w->index, q->lease_ms, err) != 0)
@@ -291,7 +301,7 @@ static void tend(struct keeper *k, struct ward *w)
 	if (tend_due(k, w, &err) != 0) {
 		note_failure(k, w, &err);
 		/* What was due stays due. */
-		w->renew_ms = w->promote_ms = w->look_ms = w->sweep_ms = 0;
+		w->renew_ms = w->promote_ms = w->look_ms = w->sweep_ms = w->previous_ms = 0;
 		return;
 	}
 	note_success(k, w);
@@ -468,6 +478,7 @@ static int open_keeper(struct keeper *k, const struct process *process, struct e
 	k->process = process;
 	k->settings = process->settings;
 	k->board = process->scoreboard;
+	k->began_ms = clock_boot_ms();
 	if (log_open(&k->settings->log, "indexocrd", NULL, "", err) != 0)
 		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err->text},
 			"Going on without a log file");
