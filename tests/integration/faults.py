@@ -30,7 +30,8 @@ def inflict(fault, *pids):
 
 
 def thaw(pid):
-    os.kill(pid, signal.SIGCONT)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def leave(status, pids):
