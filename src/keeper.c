@@ -19,7 +19,8 @@
 
 enum {
 	TICK_MS = 1000,
-	OWED_MS = 50, /* a wake-up is owed and somebody is just looking: look again soon */
+	OWED_MS =
+		50, /* a wake-up is owed and somebody will be asleep any moment: look again soon */
 	OUTAGE_MS = 500,
 	PROBE_CONNECT_MS =
 		1000, /* of an environment that failed: the others are not to wait long for it */
@@ -42,8 +43,8 @@ struct ward {
 	int64_t listen_ms;  /* when to listen, or to prove it, next */
 	bool listening;
 	bool said_polling;
-	bool previous_settled; /* claims of this host's previous daemon are free */
-	int64_t look_ms, renew_ms, promote_ms, sweep_ms; /* due times */
+	bool previous_settled; /* nothing of this host's previous daemon stands any more */
+	int64_t look_ms, renew_ms, promote_ms, sweep_ms, previous_ms; /* due times */
 };
 
 struct keeper {
@@ -57,6 +58,7 @@ struct keeper {
 	uint64_t claims_seen;
 	bool wake_owed;
 	bool closing;
+	int64_t began_ms;
 	int64_t orphaned_ms;
 };
 
@@ -151,12 +153,20 @@ static bool has_obituary(const struct keeper *k, const struct ward *w)
 	return reclaim_has_obituaries(&r);
 }
 
+/* It may have died with a claim under way that the server commits after our first look. */
 static int settle_previous(struct keeper *k, struct ward *w, struct err *err)
 {
-	if (reclaim(k, w, reclaim_previous, err) != 0)
-		return -1;
-	w->previous_settled = true;
-	return 0;
+	const struct reclaim r = reclaim_of(k, w);
+	int count = 0;
+	int left = 0;
+	const int rc = reclaim_previous(&r, &count, &left, err);
+
+	if (count > 0)
+		became_ready(k, w);
+	w->previous_settled =
+		rc == 0 && left == 0 &&
+		clock_boot_ms() - k->began_ms >= k->settings->queue.statement_timeout_ms;
+	return rc;
 }
 
 /* Others' leases mean something only to one who was there all the time they could have been renewed in. */
@@ -267,7 +277,8 @@ static int tend_due(struct keeper *k, struct ward *w, struct err *err)
 
 	if (has_obituary(k, w) && reclaim(k, w, reclaim_obituaries, err) != 0)
 		return -1;
-	if (!w->previous_settled && settle_previous(k, w, err) != 0)
+	if (!w->previous_settled && due(&w->previous_ms, TICK_MS) &&
+		settle_previous(k, w, err) != 0)
 		return -1;
 	if (due(&w->renew_ms, q->lease_ms / 3) &&
 		lease_renew(k->board, w->queue, w->index, q->lease_ms, err) != 0)
@@ -290,7 +301,7 @@ static void tend(struct keeper *k, struct ward *w)
 	if (tend_due(k, w, &err) != 0) {
 		note_failure(k, w, &err);
 		/* What was due stays due. */
-		w->renew_ms = w->promote_ms = w->look_ms = w->sweep_ms = 0;
+		w->renew_ms = w->promote_ms = w->look_ms = w->sweep_ms = w->previous_ms = 0;
 		return;
 	}
 	note_success(k, w);
@@ -301,20 +312,21 @@ static void tend(struct keeper *k, struct ward *w)
 
 /* ---- waking */
 
-/* The most recently active sleeper: its connection is still open. */
-static int sleeper(const struct keeper *k, bool *somebody_looks)
+/* The most recently active sleeper: its connection is still open. somebody_comes: one is looking, or just starting. */
+static int sleeper(const struct keeper *k, bool *somebody_comes)
 {
 	int64_t latest = -1;
 	int found = 0;
 
-	*somebody_looks = false;
+	*somebody_comes = false;
 	for (int i = 1; i < scoreboard_slots(k->board); i++) {
 		struct sb_slot_view v;
 
 		(void)scoreboard_look(k->board, i, &v);
 		if (v.post != SB_RUNNING)
 			continue;
-		*somebody_looks = *somebody_looks || v.state == SB_CLAIMING;
+		*somebody_comes =
+			*somebody_comes || v.state == SB_CLAIMING || v.state == SB_STARTING;
 		if (v.state == SB_IDLE && v.since_ms > latest) {
 			latest = v.since_ms;
 			found = i;
@@ -323,11 +335,14 @@ static int sleeper(const struct keeper *k, bool *somebody_looks)
 	return found;
 }
 
-/* One sleeper for an event, the next for each claim made: no herd, and none too few. */
+/*
+ * One sleeper for an event, the next for each claim made: no herd, and none too few. What finds nobody asleep stays
+ * owed: who starts next begins asleep. True = look again soon.
+ */
 static bool wake_sleepers(struct keeper *k)
 {
 	uint64_t totals[SB_COUNTERS];
-	bool somebody_looks;
+	bool somebody_comes;
 	int slot;
 
 	scoreboard_totals(k->board, totals);
@@ -337,11 +352,11 @@ static bool wake_sleepers(struct keeper *k)
 	/* A wake-up stays owed through an operator's pause. */
 	if (!k->wake_owed || scoreboard_paused_since(k->board) != 0)
 		return false;
-	slot = sleeper(k, &somebody_looks);
+	slot = sleeper(k, &somebody_comes);
 	if (slot != 0)
 		scoreboard_wake(k->board, slot);
-	k->wake_owed = slot == 0 && somebody_looks;
-	return k->wake_owed;
+	k->wake_owed = slot == 0;
+	return k->wake_owed && somebody_comes;
 }
 
 /* ---- life */
@@ -463,6 +478,7 @@ static int open_keeper(struct keeper *k, const struct process *process, struct e
 	k->process = process;
 	k->settings = process->settings;
 	k->board = process->scoreboard;
+	k->began_ms = clock_boot_ms();
 	if (log_open(&k->settings->log, "indexocrd", NULL, "", err) != 0)
 		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err->text},
 			"Going on without a log file");

@@ -39,6 +39,36 @@ static void note(const struct reclaim *r, int count, const char *whose)
 		count == 1 ? "" : "s", whose, r->name);
 }
 
+/* ---- what a reclaim passed over */
+
+struct standing {
+	const char *prefix;
+	int count;
+};
+
+static void count_standing(void *arg, const char *id, const char *token)
+{
+	struct standing *standing = arg;
+
+	(void)id;
+	if (strncmp(token, standing->prefix, strlen(standing->prefix)) == 0)
+		standing->count++;
+}
+
+/*
+ * Claims of a daemon that begin so and still stand. A row that is locked cannot be given back yet, and often it is
+ * the dead worker's own last statement that locks it: the server is still at it, and may well complete the document.
+ */
+static int count_left(
+	const struct reclaim *r, const char *daemon, const char *prefix, int *left, struct err *err)
+{
+	struct standing standing = {.prefix = prefix};
+	const int rc = queue_claims(r->queue, daemon, count_standing, &standing, err);
+
+	*left = standing.count;
+	return rc;
+}
+
 /* ---- obituaries */
 
 bool reclaim_has_obituaries(const struct reclaim *r)
@@ -57,6 +87,7 @@ static int settle_obituary(const struct reclaim *r, int slot, int i, int *count,
 {
 	struct sb_obituary words;
 	int given_back;
+	int left;
 
 	if (!scoreboard_obituary_get(r->board, slot, i, &words) ||
 		words.environment != r->environment)
@@ -65,8 +96,11 @@ static int settle_obituary(const struct reclaim *r, int slot, int i, int *count,
 		    r->queue, words.prefix, words.crashed, words.reason, &given_back, err) != 0)
 		return -1;
 	note(r, given_back, words.reason);
-	scoreboard_obituary_clear(r->board, slot, i);
 	*count += given_back;
+	if (count_left(r, scoreboard_daemon(r->board), words.prefix, &left, err) != 0)
+		return -1;
+	if (left == 0)
+		scoreboard_obituary_clear(r->board, slot, i);
 	return 0;
 }
 
@@ -82,15 +116,17 @@ int reclaim_obituaries(const struct reclaim *r, int *count, struct err *err)
 
 /* ---- other daemons */
 
-int reclaim_previous(const struct reclaim *r, int *count, struct err *err)
+int reclaim_previous(const struct reclaim *r, int *count, int *left, struct err *err)
 {
 	const char *previous = scoreboard_previous(r->board);
 
-	*count = 0;
-	if (previous[0] != '\0' && queue_reclaim_daemon(r->queue, previous, count, err) != 0)
+	*count = *left = 0;
+	if (previous[0] == '\0')
+		return 0;
+	if (queue_reclaim_daemon(r->queue, previous, count, err) != 0)
 		return -1;
 	note(r, *count, "this host's previous daemon");
-	return 0;
+	return count_left(r, previous, "", left, err);
 }
 
 int reclaim_expired(const struct reclaim *r, int *count, struct err *err)

@@ -24,12 +24,15 @@ struct reclaim {
 	const char *name; /* of the environment, for the log */
 };
 
-/* Claims of children that died: as the master's obituaries say. */
+/*
+ * Claims of children that died: as the master's obituaries say. An obituary stays until nothing of its child stands any
+ * more: a row that was locked is given back another time, for the same reason.
+ */
 bool reclaim_has_obituaries(const struct reclaim *r);
 int reclaim_obituaries(const struct reclaim *r, int *count, struct err *err);
 
-/* Claims of this host's previous daemon. */
-int reclaim_previous(const struct reclaim *r, int *count, struct err *err);
+/* Claims of this host's previous daemon; *left = of those, how many were locked and stand still. */
+int reclaim_previous(const struct reclaim *r, int *count, int *left, struct err *err);
 
 /* Claims of other daemons whose lease has ended. */
 int reclaim_expired(const struct reclaim *r, int *count, struct err *err);

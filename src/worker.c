@@ -584,6 +584,8 @@ static int worker_main(const struct process *process)
 	} else if (process->one != NULL) {
 		status = read_one(&w, process->one);
 	} else {
+		/* The keeper wakes whoever has work: a pool that starts opens no connection for each to be told that there is none. */
+		sleep_until_woken(&w);
 		while (!w.draining && !w.interrupted)
 			if (pause_nap_ms(&w) > 0)
 				sit_out_pause(&w);

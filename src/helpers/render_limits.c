@@ -66,6 +66,8 @@ int limits_enter(int64_t memory_bytes, int64_t cpu_s, int64_t pages_max, struct 
 		return err_errno(err, ERR_SYSTEM, "cannot close inherited descriptors");
 	if (clearenv() != 0)
 		return err_set(err, ERR_SYSTEM, "environment", "cannot drop the environment");
+	/* Where standard error is a file, a complaint of a library's must not be what it dies of. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	if (bound_everything(memory_bytes, cpu_s, pages_max, err) != 0)
 		return -1;
 	return enter_sandbox(err);

@@ -85,6 +85,17 @@ class Orders:
     def is_spared(self, order, facts):
         return "each" in order and self.spent[facts.get(order["of"])] >= order["each"]
 
+    async def held(self, order, request):
+        """Waits until the order is released; False where the client has gone before."""
+        while any(order is standing for standing in self.queue):
+            if request.transport is None or request.transport.is_closing():
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    def release(self, name):
+        self.queue = [order for order in self.queue if order.get("name") != name]
+
     @staticmethod
     def matches(fact, wanted):
         return wanted in fact if isinstance(fact, str) and isinstance(wanted, str) else fact == wanted

@@ -141,6 +141,10 @@ class Gemini:
         order = self.orders.take(entry) or {}
         mode, _, argument = order.get("mode", "").partition(":")
         entry["mode"] = order.get("mode")
+        if mode == "hold":
+            if not await self.orders.held(order, request):
+                return double.Broken()
+            order, mode = {}, ""
         if argument:
             order = {**order, "reason": argument}
         await asyncio.sleep(order.get("delay_ms", self.random.uniform(*self.delay_ms)) / 1000)
@@ -229,6 +233,10 @@ class Gemini:
         wrong = self.orders.add(await request.json())
         return web.json_response({"error": wrong} if wrong else {}, status=400 if wrong else 200)
 
+    async def release(self, request):
+        self.orders.release((await request.json())["name"])
+        return web.json_response({})
+
     async def delay(self, request):
         body = await request.json()
         self.delay_ms = (body.get("min_ms", body.get("ms", 0)), body.get("max_ms", body.get("ms", 0)))
@@ -275,7 +283,7 @@ class Gemini:
         app = web.Application(client_max_size=MAX_BODY)
         app.add_routes([
             web.post("/v1beta/models/{call}", self.handle), web.get("/v1beta/models/{call}", self.model_info),
-            web.post("/_control/fail", self.fail), web.post("/_control/relent", self.relent),
+            web.post("/_control/fail", self.fail), web.post("/_control/relent", self.relent), web.post("/_control/release", self.release),
             web.post("/_control/delay", self.delay),
             web.post("/_control/answers", self.set_answers), web.post("/_control/reset", self.reset),
             web.get("/_control/requests", self.requests), web.get("/_control/images/{n:\\d+}", self.image),

@@ -337,7 +337,7 @@ ERROR_MODES = {
 
 HTML_MODES = {"502": 502, "413": 413, "411": 411}
 RAW_MODES = ("empty_body", "bad_body", "escapes", "slow", "hang", "cut_before", "cut_middle", "garbage")
-MODES = {*CONTENT_MODES, *ERROR_MODES, *HTML_MODES, *RAW_MODES, "echo_key"}
+MODES = {*CONTENT_MODES, *ERROR_MODES, *HTML_MODES, *RAW_MODES, "echo_key", "hold"}
 
 
 def html(status):

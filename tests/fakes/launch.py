@@ -69,6 +69,13 @@ class Double:
     def fail(self, mode, times=1, match=None, **more):
         self.control("fail", {"mode": mode, "times": times, "match": match or {}, **more})
 
+    def hold(self, name, match, times=1):
+        """Requests that match are answered once release(name) is called."""
+        self.fail("hold", times, match, name=name)
+
+    def release(self, name):
+        self.control("release", {"name": name})
+
     def requests(self):
         return self.control("requests")
 

@@ -35,7 +35,7 @@ ERRORS = {   # mode: (HTTP, statusCode, error, message, code)
 }
 GATEWAY = {"401": (401, "Invalid API key"), "502": (502, None), "504": (504, None), "520": (520, None), "524": (524, None)}
 BODY_MODES = {"slow", "cut", "chunked", "html", "empty", "endless"}
-MODES = {*ERRORS, *GATEWAY, *BODY_MODES, "hang", "cut_before", "garbage", "redirect", "echo_key"}
+MODES = {*ERRORS, *GATEWAY, *BODY_MODES, "hang", "cut_before", "garbage", "redirect", "echo_key", "hold"}
 
 
 class Gateway(Exception):
@@ -129,6 +129,11 @@ class Storage:
         bucket, name = rest[0], "/".join(rest[1:])
         entry.update(bucket=bucket, path=name)
         order = self.orders.take(entry)
+        if order and order["mode"] == "hold":
+            entry["mode"] = "hold"
+            if not await self.orders.held(order, request):
+                return double.Broken()
+            order = None
         if order:
             entry["mode"] = order["mode"]
             broken = await self.fail(request, order)
@@ -258,6 +263,10 @@ class Storage:
         wrong = self.orders.add(await request.json())
         return web.json_response({"error": wrong} if wrong else {}, status=400 if wrong else 200)
 
+    async def release(self, request):
+        self.orders.release((await request.json())["name"])
+        return web.json_response({})
+
     async def set_delay(self, request):
         self.delay_ms = (await request.json()).get("ms", 0)
         return web.json_response({})
@@ -283,7 +292,7 @@ class Storage:
     def app(self):
         app = web.Application(client_max_size=MAX_UPLOAD)
         app.add_routes([
-            web.post("/_control/fail", self.set_fail), web.post("/_control/relent", self.relent),
+            web.post("/_control/fail", self.set_fail), web.post("/_control/relent", self.relent), web.post("/_control/release", self.release),
             web.post("/_control/delay", self.set_delay),
             web.post("/_control/reset", self.reset), web.get("/_control/requests", self.requests),
             web.get("/_control/stats", self.stats), web.route("*", PREFIX + "{rest:.*}", self.handle)])

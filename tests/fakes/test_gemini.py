@@ -1,6 +1,7 @@
 """The Gemini double is as strict as the API and fails as it does."""
 
 import base64
+import concurrent.futures
 import copy
 import hashlib
 import http.client
@@ -323,6 +324,17 @@ def test_connections_break(gemini, mode, error):
     with pytest.raises((error, ConnectionResetError) if not isinstance(error, tuple) else error):
         call(gemini)
     assert gemini.requests()[0]["status"] == "cut"
+
+
+def test_a_call_on_hold_is_answered_when_it_is_released_and_others_are_not_held(gemini):
+    gemini.hold("first", {"prompt": "Transcris"})
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        held = pool.submit(call, gemini)
+        while not gemini.requests():
+            time.sleep(0.02)
+        assert call(gemini).status == 200 and not held.done()
+        gemini.release("first")
+        assert held.result(20).status == 200 and text_of(held.result())
 
 
 def test_hang_says_nothing_until_the_client_goes(gemini):

@@ -1,5 +1,6 @@
 """The storage double is as strict as Supabase Storage and fails as it does."""
 
+import concurrent.futures
 import http.client
 import json
 import socket
@@ -235,6 +236,17 @@ def test_slow_bodies_trickle(storage):
         connection.sendall(f"GET {FILE} HTTP/1.1\r\nHost: x\r\napikey: {SECRET}\r\nUser-Agent: t\r\n\r\n".encode())
         connection.settimeout(10)
         assert len(connection.recv(65536)) < len(PDF)
+
+
+def test_an_object_on_hold_comes_whole_when_it_is_released_and_others_are_not_held(storage):
+    storage.hold("first", {"bucket": "index"})
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        held = pool.submit(get, storage)
+        while not storage.requests():
+            time.sleep(0.02)
+        assert get(storage).body == PDF and not held.done()
+        storage.release("first")
+        assert held.result(20).body == PDF
 
 
 def test_hang_ends_with_the_client_and_the_double_with_sigterm(tmp_path):

@@ -149,3 +149,17 @@ def gemini():
     yield make
     for double in doubles:
         double.close()
+
+
+@pytest.fixture
+def storage():
+    """Factory: the double of Supabase Storage, over an office's documents."""
+    doubles = []
+
+    def make(office):
+        doubles.append(launch.Double("storage", "--key", offices.STORAGE_KEY, "--root", office.directory))
+        return doubles[-1]
+
+    yield make
+    for double in doubles:
+        double.close()

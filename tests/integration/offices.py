@@ -11,6 +11,7 @@ import tempfile
 from PIL import Image, ImageDraw
 
 KEY = "AQ.test-key-that-must-not-be-seen"
+STORAGE_KEY = "sb_secret_that_must_not_be_seen"
 GENERATE = pathlib.Path(__file__).resolve().parents[1] / "data" / "generate.py"
 BUCKETS = {"index": "index", "acte": "actes", "plan_cadastraux": "plans-cadastraux"}
 

@@ -269,7 +269,8 @@ class PgBouncer(Server):
 
 class CuttingProxy:
     """A TCP proxy before a PostgreSQL. After cut(), it waits for a statement that holds the given bytes, lets the
-    server answer it, and then breaks the connection with the answer kept back."""
+    server answer it, and then breaks the connection with the answer kept back. After hold(), it keeps back the first
+    answer that holds the given bytes until release()."""
 
     def __init__(self, port):
         self.upstream_port = port
@@ -278,12 +279,20 @@ class CuttingProxy:
         self.trigger = None
         self.cuts = 0
         self.silent = False
+        self.answer = None
+        self.holding, self.released = threading.Event(), threading.Event()
         self.connections = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self, trigger, times=1, silent=False):
         """silent: the connection stays open and nothing comes through any more."""
         self.trigger, self.cuts, self.silent = trigger, times, silent
+
+    def hold(self, answer):
+        self.answer = answer
+
+    def release(self):
+        self.released.set()
 
     def _accept(self):
         with contextlib.suppress(OSError):
@@ -307,6 +316,10 @@ class CuttingProxy:
     def _to_client(self, server, client, armed):
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
+                if self.answer and self.answer in data:
+                    self.answer = None
+                    self.holding.set()
+                    self.released.wait()
                 if not armed.is_set():
                     client.sendall(data)
                 elif data[-6:-4] == b"Z\x00":  # ReadyForQuery: the server has committed
@@ -316,6 +329,7 @@ class CuttingProxy:
             client.shutdown(socket.SHUT_WR)
 
     def close(self):
+        self.release()
         for s in [self.listener] + self.connections:
             with contextlib.suppress(OSError):
                 s.shutdown(socket.SHUT_RDWR)
