@@ -144,15 +144,21 @@ int queue_add(struct queue *q, const char *source, const char *document_number, 
 	char id[JOB_ID_BYTES], struct err *err);
 
 /*
- * Makes rows ready again. ids NULL: all failed ones (reason: only those whose ocr_error contains
- * it, or NULL), in batches. A live claim is refused unless steal. *count = rows made ready;
- * *refused = rows left alone since they are claimed.
+ * Makes these rows ready again from their first attempt, in batches. say is called for each id in order,
+ * with what was done and the worker that has or had it (NULL: none): "requeued"; "stolen", with steal
+ * only; or left alone: "claimed" (one of ours works on it), "foreign" (another program does), "other" (a
+ * status that is none of ours), "missing". -1: what say was told before is done.
  */
-int queue_requeue(struct queue *q, const char *const *ids, size_t id_count, const char *reason,
-	bool steal, int64_t *count, int64_t *refused, struct err *err);
+typedef void queue_requeued(void *arg, const char *id, const char *outcome, const char *worker);
+int queue_requeue(struct queue *q, const char *const *ids, size_t count, bool steal,
+	queue_requeued *say, void *arg, struct err *err);
+/* All failed rows of our sources, or those whose ocr_error contains reason; *count is exact also on -1. */
+int queue_requeue_failed(struct queue *q, const char *reason, int64_t *count, struct err *err);
 
 /* One row with its bookkeeping, as a JSON object text (free() it); 1 where there is no such row. */
 int queue_show(struct queue *q, const char *id, char **json, struct err *err);
+/* Has an open transaction the row locked, so that every claim passes over it? */
+int queue_is_locked(struct queue *q, const char *id, bool *locked, struct err *err);
 
 /*
  * Adds what is missing (CONTRACTS 1, Migration). notify = false leaves the triggers out. say is

@@ -121,7 +121,7 @@ def test_a_page_that_could_not_be_read_is_read_again_after_a_requeue(settled):
     unread = {"page": 2, "tokens": 1, "result": {"page": 2, "isCompleted": False, "error": "refused", "lines": []}}
     client.checkpoint(job, [page(1), unread])
     client.fail(job)
-    client.call("requeue", ids=[job["id"]])
+    client.requeue(job["id"])
     again = client.claim()
     assert client.checkpoints(again) == [1]
     assert client.checkpoint(again, [page(2, lines=3)]) == 0
