@@ -295,7 +295,8 @@ static void tend(struct keeper *k, struct ward *w)
 	}
 	note_success(k, w);
 	publish(k, w);
-	if (clock_boot_ms() >= w->listen_ms)
+	/* Who works on one document waits for no other. */
+	if (k->process->one == NULL && clock_boot_ms() >= w->listen_ms)
 		listen_to(k, w);
 }
 

@@ -49,7 +49,8 @@ void queue_watch(struct queue *q, int (*check)(void *arg, struct err *err), void
 int queue_claim(struct queue *q, const char *worker_id, const char *created_after, struct job *job,
 	struct err *err);
 
-/* Like queue_claim(), for this row only (indexocrctl process); 1 where it is not ready. */
+/* Like queue_claim(), for this row only (indexocrctl process), also while it waits for its time or where it
+ * has failed; 1 where it is neither. */
 int queue_claim_id(
 	struct queue *q, const char *worker_id, const char *id, struct job *job, struct err *err);
 

@@ -76,6 +76,7 @@ char *ctl_why_not_claimed(const cJSON *row, const char *environment, const cJSON
 
 /* ctl/read.c, ctl/check.c */
 int ctl_read(struct ctl *ctl, int argc, char **argv);
+int ctl_process(struct ctl *ctl, int argc, char **argv);
 int ctl_check(struct ctl *ctl, int argc, char **argv);
 int ctl_limits(struct ctl *ctl, int argc, char **argv);
 

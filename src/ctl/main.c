@@ -32,7 +32,9 @@ static const struct ctl_command commands[] = {
 	{"show", "ENV ID",
 		"one document: state, attempts, errors, who holds it, and why nobody does",
 		ctl_show},
-	{"read", "[--source S] [--engine E] FILE.pdf",
+	{"process", "ENV [--own-limit] ID", "read this one document, now, in the foreground",
+		ctl_process},
+	{"read", "[--source S] [--engine E] [--own-limit] FILE.pdf",
 		"read a local file; its text, or with --json the result, to standard output",
 		ctl_read},
 };
