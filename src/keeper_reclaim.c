@@ -181,7 +181,7 @@ static int give_back(const struct reclaim *r, const struct stray *stray, const s
 
 	(void)snprintf(job.id, sizeof job.id, "%s", stray->id);
 	(void)snprintf(job.token, sizeof job.token, "%s", stray->token);
-	return queue_release(r->queue, token->worker, &job, err);
+	return queue_release(r->queue, token->worker, &job, 0, NULL, err);
 }
 
 static int settle_stray(

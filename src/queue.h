@@ -76,8 +76,12 @@ int queue_complete(struct queue *q, const char *worker_id, const struct job *job
 int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
 	int64_t retry_after_ms, const char *error, struct err *err);
 
-/* Gives an unused claim back; the attempt does not count. */
-int queue_release(struct queue *q, const char *worker_id, const struct job *job, struct err *err);
+/*
+ * Gives an unused claim back; the attempt does not count. Ready again after delay_ms (0: at once). why is
+ * stored in ocr_error, where it is taken; NULL leaves what stands there.
+ */
+int queue_release(struct queue *q, const char *worker_id, const struct job *job, int64_t delay_ms,
+	const char *why, struct err *err);
 
 /* Keeper: renews exactly these (id, token) pairs; say is called with the index of each and what
  * became of it. */

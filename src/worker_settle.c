@@ -116,7 +116,7 @@ static int write_result(struct worker *w, struct pipeline_result *result, struct
 static void pause_after(
 	struct worker *w, const struct err *why, bool environment_at_fault, int64_t delay_ms)
 {
-	const int64_t until_ms = clock_boot_ms() + delay_ms;
+	const int64_t until_ms = clock_boot_ms() + worker_jitter(delay_ms);
 
 	if (why->kind == ERR_CONFIG && environment_at_fault)
 		w->current->closed_ms = until_ms;
@@ -159,7 +159,9 @@ static enum fate settle_as(struct worker *w, const struct err *why, const struct
 	if (d->action == RETRY_RELEASE) {
 		fate = FATE_RELEASED;
 		pause_after(w, why, environment_at_fault, d->delay_ms);
-		rc = queue_release(w->current->queue, w->id, &w->job, err);
+		rc = queue_release(w->current->queue, w->id, &w->job,
+			d->waits ? worker_jitter(d->delay_ms) : 0,
+			why->kind != ERR_STOPPED ? why->text : NULL, err);
 	} else {
 		rc = write_failure(w, why, again ? d->delay_ms : -1, err);
 	}

@@ -188,7 +188,8 @@ static int call_release(struct driver *d, const cJSON *c, cJSON *answer, struct 
 
 	(void)answer;
 	job_from(c, &job);
-	return queue_release(d->q, json_text(c, "worker"), &job, err);
+	return queue_release(d->q, json_text(c, "worker"), &job, json_int(c, "delayMs", 0),
+		json_text(c, "why"), err);
 }
 
 /* Into the answer: the indexes that are lost, and those that were locked. */

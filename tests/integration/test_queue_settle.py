@@ -238,6 +238,22 @@ def test_a_failure_that_no_text_helps_is_an_error_and_the_claim_stands(settled):
     assert client.renew(job) == []
 
 
+def test_a_release_may_wait_and_say_why(settled):
+    db, client, job = settled
+    db.execute("UPDATE extraction_queue SET ocr_attempts = 2, ocr_error = 'of before'")
+    client.call("release", worker="w-1", id=job["id"], token=job["token"], delayMs=60_000, why="no room")
+    assert db.row(job["id"], "status_id", "ocr_attempts", "ocr_error") == (3, 1, "no room")
+    assert db.row(job["id"], "ocr_not_before - ocr_last_error_at = interval '60 seconds'")
+    assert client.claim() is None
+
+
+def test_a_release_whose_reason_is_refused_is_done_without(settled):
+    db, client, job = settled
+    db.execute("ALTER TABLE extraction_queue ADD CHECK (ocr_error IS NULL)")
+    client.call("release", worker="w-1", id=job["id"], token=job["token"], why="no room")
+    assert db.row(job["id"], "status_id", "ocr_error", "ocr_not_before") == (3, None, None)
+
+
 def test_a_release_gives_the_attempt_back(settled):
     db, client, job = settled
     assert client.release(job) == 0
