@@ -254,8 +254,7 @@ static bool keeper_is_silent(const struct worker *w)
 	return clock_boot_ms() - v.alive_ms > KEEPER_SILENT_MS;
 }
 
-/* The keeper probes what is down, for everybody: a hundred workers shall not wait for it one after the other. */
-static bool is_down(const struct worker *w, const struct source *s)
+bool worker_is_down(const struct worker *w, const struct source *s)
 {
 	struct sb_environment_view v;
 
@@ -275,15 +274,21 @@ static bool may_claim(struct worker *w)
 static bool work_once(struct worker *w)
 {
 	struct outcome outcome;
+	struct source *s;
 	struct err err;
 
 	w->woken = false;
+	worker_tend_kept(w);
+	if (may_claim(w) && (s = worker_resume(w)) != NULL) {
+		worker_work_on(w, s, &outcome);
+		return true;
+	}
 	scoreboard_state(w->board, w->slot, SB_CLAIMING);
 	for (size_t i = 0; i < w->source_count && may_claim(w); i++) {
-		struct source *s = &w->sources[i];
 		int rc;
 
-		if (s->closed_ms > clock_boot_ms() || is_down(w, s))
+		s = &w->sources[i];
+		if (s->closed_ms > clock_boot_ms() || worker_is_down(w, s))
 			continue;
 		rc = worker_claim(w, s, NULL, &err);
 		if (rc == -1)
@@ -321,8 +326,10 @@ static void sit_out_pause(struct worker *w)
 
 	scoreboard_state(w->board, w->slot, SB_PAUSED);
 	let_connections_rest(w);
-	while ((nap_ms = pause_nap_ms(w)) > 0 && !w->draining && !w->interrupted)
+	while ((nap_ms = pause_nap_ms(w)) > 0 && !w->draining && !w->interrupted) {
 		worker_nap(w, nap_ms);
+		worker_tend_kept(w);
+	}
 }
 
 /* The keeper polls for the whole host and wakes us; only where it is silent do we look ourselves. */
@@ -332,15 +339,36 @@ static void sleep_until_woken(struct worker *w)
 
 	scoreboard_state(w->board, w->slot, SB_IDLE);
 	let_connections_rest(w);
-	while (!w->draining && !w->interrupted && !w->woken &&
+	while (!w->draining && !w->interrupted && !w->woken && !worker_can_resume(w) &&
 		scoreboard_paused_since(w->board) == 0 &&
-		(clock_boot_ms() < until || !keeper_is_silent(w)))
+		(clock_boot_ms() < until || !keeper_is_silent(w))) {
 		worker_nap(w, NAP_MS);
+		worker_tend_kept(w);
+	}
+}
+
+void worker_finish_kept(struct worker *w, struct outcome *outcome)
+{
+	struct source *s;
+
+	while (worker_keeps(w) && !w->interrupted) {
+		worker_tend_kept(w);
+		*outcome = w->last_kept;
+		s = worker_resume(w);
+		if (s != NULL) {
+			worker_work_on(w, s, outcome);
+		} else if (worker_keeps(w)) {
+			scoreboard_state(w->board, w->slot, SB_OUTAGE);
+			worker_nap(w, NAP_MS);
+		}
+	}
+	worker_drop_kept(w);
 }
 
 static int worker_main(const struct process *process)
 {
 	struct worker w = {0};
+	struct outcome outcome;
 	struct err err;
 	int status = EX_OK;
 
@@ -356,6 +384,7 @@ static int worker_main(const struct process *process)
 				sit_out_pause(&w);
 			else if (!work_once(&w))
 				sleep_until_woken(&w);
+		worker_finish_kept(&w, &outcome);
 	}
 	scoreboard_state(w.board, w.slot, SB_ENDING);
 	close_worker(&w);

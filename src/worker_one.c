@@ -52,6 +52,7 @@ static const char *const fate_names[FATES] = {
 	[FATE_RELEASED] = "released",
 	[FATE_LOST] = "lost",
 	[FATE_UNWRITTEN] = "unwritten",
+	[FATE_KEPT] = "unwritten",
 };
 
 static int status_of_fate(const struct outcome *outcome)
@@ -64,6 +65,7 @@ static int status_of_fate(const struct outcome *outcome)
 	case FATE_RELEASED:
 		return status_of(&outcome->why);
 	case FATE_UNWRITTEN:
+	case FATE_KEPT:
 		return EX_UNAVAILABLE;
 	default:
 		return EX_TEMPFAIL;
@@ -161,6 +163,8 @@ static int process_row(struct worker *w, const struct one_document *one)
 		return status_of(&err);
 	}
 	worker_work_on(w, s, &outcome);
+	if (outcome.fate == FATE_KEPT)
+		worker_finish_kept(w, &outcome);
 	if (one->json)
 		print_json(one, &outcome);
 	else
