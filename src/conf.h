@@ -29,6 +29,8 @@ struct conf_overrides {
 	const char *worker_id; /* --worker-id */
 	const char *redis_url; /* --redis-url */
 	const char *engine;    /* read --engine */
+	/* process: only this environment; it has to be there. NULL = all */
+	const char *environment;
 	/* One document without a queue (indexocrctl read): no environment and no user are needed. */
 	bool no_queue;
 };

@@ -223,6 +223,23 @@ static void fill_installed(struct settings *s)
 	replace_empty(&s->engine.prompt_directory, PKGSYSCONFDIR "/prompts");
 }
 
+/* Of all environments only the one of that name. */
+static int keep_environment(struct settings *s, const char *name, struct err *err)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->environment_count; i++) {
+		if (strcmp(s->environments[i].name, name) == 0)
+			s->environments[kept++] = s->environments[i];
+		else
+			conf_environment_fini(&s->environments[i]);
+	}
+	s->environment_count = kept;
+	return kept > 0
+		       ? 0
+		       : err_set(err, ERR_CONFIG, "config", "there is no environment \"%s\"", name);
+}
+
 static void load_fini(struct conf_reading *l)
 {
 	conf_free(l->s);
@@ -258,6 +275,8 @@ int conf_load(struct settings **out, const char *path, const struct conf_overrid
 		rc = check_defaults(&l);
 	if (rc == 0)
 		rc = conf_check(l.s, &l.places, overrides->no_queue || path == NULL, err);
+	if (rc == 0 && overrides->environment != NULL)
+		rc = keep_environment(l.s, overrides->environment, err);
 	*out = NULL;
 	if (rc == 0) {
 		fill_installed(l.s);

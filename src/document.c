@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { CHUNK_BYTES = 64 * 1024, TURN_BYTES = 1024 * 1024 };
@@ -36,15 +37,29 @@ void document_intake_fini(struct document_intake *in)
 	in->hash = NULL;
 }
 
-/* A document that finds no room does so for itself: smaller ones may still find some, and later this
- * one may. The error of the host is only that no file can be made at all. */
+/* Would it fit if nothing else were there? What has come of it so far is known; how much follows is not. */
+static bool could_hold(const struct document_intake *in, int cause)
+{
+	struct statvfs fs;
+
+	if (cause == EFBIG || statvfs(in->settings->tmpdir, &fs) != 0)
+		return false;
+	return (int64_t)(fs.f_blocks * fs.f_frsize) > in->bytes + in->bytes / 4;
+}
+
+/* A disk that is full of other things is nobody's attempt. One that could never hold this document, or a
+ * limit that forbids it, is: it may be the only one that is too large here. */
 static int write_failed(const struct document_intake *in, int cause, struct err *err)
 {
-	if (cause == ENOSPC || cause == EDQUOT || cause == EFBIG)
-		return err_set(err, ERR_TRANSIENT, "tmpdir-full",
-			"no room for the document in %s: %s; make room there or raise the limit",
-			in->settings->tmpdir, strerror(cause));
-	return err_prefix(err, "temporary file in %s: ", in->settings->tmpdir);
+	if (cause != ENOSPC && cause != EDQUOT && cause != EFBIG)
+		return err_prefix(err, "temporary file in %s: ", in->settings->tmpdir);
+	if (could_hold(in, cause))
+		return err_set(err, ERR_SYSTEM, "tmpdir-full",
+			"no room for the document in %s: %s; make room there", in->settings->tmpdir,
+			strerror(cause));
+	return err_set(err, ERR_TRANSIENT, "tmpdir-small",
+		"the document does not fit into %s: %s; raise the limit, or set storage.tmpdir",
+		in->settings->tmpdir, strerror(cause));
 }
 
 static int move_to_disk(struct document_intake *in, struct err *err)
@@ -132,8 +147,8 @@ int document_intake_add_fd(
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return err_errno(err, ERR_SYSTEM, "cannot read %s", name);
+		if (n < 0) /* a bad sector is this document's alone */
+			return err_errno(err, ERR_TRANSIENT, "cannot read %s", name);
 		if (n == 0)
 			return 0;
 		if (document_intake_add(in, chunk, (size_t)n, err) != 0 ||

@@ -25,7 +25,7 @@ enum {
 	PROBE_CONNECT_MS =
 		1000, /* of an environment that failed: the others are not to wait long for it */
 	PROBE_STATEMENT_MS = 2000,
-	OUTAGE_MAX_MS = 15 * 1000,
+	OUTAGE_MAX_MS = 15 * 1000, /* or a quarter of the lease: see longest_pause_ms() */
 	LISTEN_PROOF_MS = 60 * 1000,
 	ORPHAN_MS = 75 * 1000, /* longer than a worker's: the keeper sees them out */
 	ORPHAN_SILENT_MS = 15 * 1000
@@ -306,7 +306,8 @@ static void tend(struct keeper *k, struct ward *w)
 	}
 	note_success(k, w);
 	publish(k, w);
-	if (clock_boot_ms() >= w->listen_ms)
+	/* Who works on one document waits for no other. */
+	if (k->process->one == NULL && clock_boot_ms() >= w->listen_ms)
 		listen_to(k, w);
 }
 
@@ -361,6 +362,18 @@ static bool wake_sleepers(struct keeper *k)
 
 /* ---- life */
 
+static bool keeps_claim(const struct keeper *k, int slot, const struct ward *w)
+{
+	struct sb_kept_view kept;
+
+	for (int place = 0; place < SB_KEPT; place++) {
+		(void)scoreboard_kept(k->board, slot, place, &kept);
+		if (kept.claim != 0 && kept.environment == w->index)
+			return true;
+	}
+	return false;
+}
+
 /* Does anybody hold a claim here, or is anybody of the generation before left who might take one? */
 static bool is_held(const struct keeper *k, const struct ward *w)
 {
@@ -368,7 +381,7 @@ static bool is_held(const struct keeper *k, const struct ward *w)
 
 	for (int i = 1; i < scoreboard_slots(k->board); i++) {
 		(void)scoreboard_look(k->board, i, &v);
-		if (v.environment == w->index || v.post == SB_DRAINING)
+		if (v.environment == w->index || v.post == SB_DRAINING || keeps_claim(k, i, w))
 			return true;
 	}
 	return has_obituary(k, w);

@@ -175,13 +175,20 @@ static bool parse_token(const char *text, struct token *token)
 	return parse_number(&at, '\0', &token->number);
 }
 
-/* Is somebody at work under this token? A live spawn names its claim before it asks for it. */
+/*
+ * Is somebody at work under this token, or keeps what came of it? A live spawn names its claim before it asks for it,
+ * and notes it in its new place before it leaves the old one, either way: hence two looks at what is kept.
+ */
 static bool is_worked_on(const struct reclaim *r, const struct token *token)
 {
+	const bool was_kept = scoreboard_keeps(r->board, token->slot, token->number);
 	struct sb_slot_view v;
 
 	(void)scoreboard_look(r->board, token->slot, &v);
-	return token->spawn > v.spawn || (token->spawn == v.spawn && v.claim == token->number);
+	return token->spawn > v.spawn ||
+	       (token->spawn == v.spawn &&
+		       (was_kept || v.claim == token->number ||
+			       scoreboard_keeps(r->board, token->slot, token->number)));
 }
 
 static void collect(void *arg, const char *id, const char *text)
@@ -217,7 +224,7 @@ static int give_back(const struct reclaim *r, const struct stray *stray, const s
 
 	(void)snprintf(job.id, sizeof job.id, "%s", stray->id);
 	(void)snprintf(job.token, sizeof job.token, "%s", stray->token);
-	return queue_release(r->queue, token->worker, &job, err);
+	return queue_release(r->queue, token->worker, &job, 0, NULL, err);
 }
 
 static int settle_stray(

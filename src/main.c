@@ -42,9 +42,19 @@ static const char usage_text[] =
 	"\n"
 	"indexocrctl(8) looks into a running daemon, and reads single files.\n";
 
-enum { OPT_WORKER_ID = 256, OPT_REDIS_URL, OPT_ENGINE, OPT_READ, OPT_SOURCE, OPT_TEXT };
+enum {
+	OPT_WORKER_ID = 256,
+	OPT_REDIS_URL,
+	OPT_ENGINE,
+	OPT_READ,
+	OPT_SOURCE,
+	OPT_TEXT,
+	OPT_PROCESS,
+	OPT_ENVIRONMENT,
+	OPT_JSON
+};
 
-/* --read and what goes with it are the private side of `indexocrctl read`. */
+/* --read, --process and what goes with them are the private side of `indexocrctl read` and `process`. */
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"test", no_argument, NULL, 't'},
@@ -57,6 +67,9 @@ static const struct option long_options[] = {
 	{"read", required_argument, NULL, OPT_READ},
 	{"source", required_argument, NULL, OPT_SOURCE},
 	{"text", no_argument, NULL, OPT_TEXT},
+	{"process", required_argument, NULL, OPT_PROCESS},
+	{"environment", required_argument, NULL, OPT_ENVIRONMENT},
+	{"json", no_argument, NULL, OPT_JSON},
 	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -113,6 +126,16 @@ static int parse_option(struct options *o, int option)
 	case OPT_TEXT:
 		o->one.text = true;
 		return -1;
+	case OPT_PROCESS:
+		o->one.id = optarg;
+		return -1;
+	case OPT_ENVIRONMENT:
+		o->one.environment = optarg;
+		o->overrides.environment = optarg;
+		return -1;
+	case OPT_JSON:
+		o->one.json = true;
+		return -1;
 	case 'V':
 		(void)printf("indexocrd %s\n", PACKAGE_VERSION);
 		return EX_OK;
@@ -140,6 +163,12 @@ static int parse_options(struct options *o, int argc, char **argv)
 			argv[optind]);
 		return EX_USAGE;
 	}
+	if ((o->one.id != NULL) != (o->one.environment != NULL) ||
+		(o->one.id != NULL && o->one.path != NULL)) {
+		(void)fputs(
+			"indexocrd: --process goes with --environment, not with --read\n", stderr);
+		return EX_USAGE;
+	}
 	if (o->conf_path == NULL && o->one.path == NULL)
 		o->conf_path = SYSCONFDIR "/indexocr.conf";
 	return -1;
@@ -162,16 +191,29 @@ static int print_settings(const struct settings *settings)
 }
 
 /* A private daemon: one worker, nothing shared with the one that may be running. */
-static void make_private(struct settings *settings)
+static void make_private(struct settings *settings, const struct one_document *one)
 {
+	char *worker_id;
+
 	if (getpwnam(settings->user) == NULL) { /* root's own reading needs no account to be made */
 		free(settings->user);
 		settings->user = mem_strdup("nobody");
 	}
 	settings->workers = 1;
 	settings->workers_limit = 1;
-	settings->log.level = settings->log.level > LEVEL_WARN ? settings->log.level : LEVEL_WARN;
+	settings->scale = SCALE_STATIC;
 	settings->log.directory[0] = '\0';
+	if (settings->log.to_stderr == LOG_STDERR_NONE)
+		settings->log.to_stderr = LOG_STDERR_TEXT;
+	if (one->id ==
+		NULL) { /* the text goes to the terminal: only what is wrong comes beside it */
+		if (settings->log.level < LEVEL_WARN)
+			settings->log.level = LEVEL_WARN;
+		return;
+	}
+	worker_id = mem_printf("%s-process", settings->worker_id);
+	free(settings->worker_id);
+	settings->worker_id = worker_id;
 }
 
 /* Opened with the rights of whoever asked; without O_NONBLOCK a named pipe would wait for its writer. */
@@ -240,6 +282,7 @@ static int go_background(struct background *b)
 
 static int start(struct options *o, struct settings *settings)
 {
+	const bool is_one = o->one.path != NULL || o->one.id != NULL;
 	struct background background = {.word_fd = -1};
 	const struct master_plan plan = {
 		.worker = &worker_role,
@@ -248,15 +291,15 @@ static int start(struct options *o, struct settings *settings)
 		.load_arg = o,
 		.ready = say_ready,
 		.ready_arg = &background,
-		.one = o->one.path != NULL ? &o->one : NULL,
+		.one = is_one ? &o->one : NULL,
 	};
 
 	if (o->one.path != NULL && open_one(&o->one) != 0) {
 		conf_free(settings);
 		return EX_NOINPUT;
 	}
-	if (o->one.path != NULL)
-		make_private(settings);
+	if (is_one)
+		make_private(settings, &o->one);
 	if (o->background && go_background(&background) != 0) {
 		conf_free(settings);
 		return EX_OSERR;

@@ -1,5 +1,6 @@
 #include "pipeline.h"
 
+#include "buf.h"
 #include "clock.h"
 #include "hash.h"
 #include "json.h"
@@ -13,6 +14,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { PENDING_ENOUGH_BYTES = 8 << 20, PENDING_MAX_BYTES = 256 << 20 };
 
 /* One document on its way. Every stage fills in its part; run_end() frees them all. */
 struct run {
@@ -28,6 +31,7 @@ struct run {
 	bool *known; /* owned; [page] = stored by an earlier attempt */
 	int known_count, known_max;
 	int done;
+	struct buf pending; /* pages that are read and not stored: a JSON array without its end */
 };
 
 static struct scoreboard *board(const struct run *run)
@@ -89,25 +93,22 @@ static void note_known(void *arg, int page)
 	run->known_count++;
 }
 
-/* What the queue's database refuses is its environment's fault, as what storage refuses is. */
-static int stored(struct run *run, int rc)
-{
-	if (rc != 0)
-		run->result->environment_at_fault = true;
-	return rc;
-}
-
 static int recall(struct run *run, struct err *err)
 {
-	run->result->environment_at_fault = false;
+	int rc;
+
+	run->result->place = PIPELINE_ENGINE;
 	if (prompt_load(settings(run)->engine.prompt_directory, run->job->source, &run->prompt,
 		    err) != 0)
 		return -1;
 	run->result->page_key = page_key(run);
 	run->known_max = settings(run)->render.max_pages;
 	run->known = mem_calloc((size_t)run->known_max + 1, sizeof *run->known);
-	return stored(run, run->store->known(run->store->arg, run->job, run->result->page_key,
-				   note_known, run, err));
+	rc = run->store->known(
+		run->store->arg, run->job, run->result->page_key, note_known, run, err);
+	if (rc != 0)
+		run->result->place = PIPELINE_DATABASE;
+	return rc;
 }
 
 /* ---- render */
@@ -156,9 +157,8 @@ static void waited(void *arg, int64_t ms)
 }
 
 /* Past its lease a claim may belong to somebody else any moment: no call is paid for then. */
-static bool may_send(void *arg)
+static bool lease_is_good(const struct run *run)
 {
-	struct run *run = arg;
 	int64_t until_ms = 0;
 
 	if (run->environment == NULL)
@@ -167,6 +167,14 @@ static bool may_send(void *arg)
 	if (until_ms < run->job->valid_until_ms)
 		until_ms = run->job->valid_until_ms;
 	return clock_boot_ms() < until_ms;
+}
+
+/* Nor for more than can be kept in memory while the database is away. */
+static bool may_send(void *arg)
+{
+	const struct run *run = arg;
+
+	return lease_is_good(run) && run->pending.len < PENDING_ENOUGH_BYTES;
 }
 
 static void pace(void *arg, enum reader_pace pace)
@@ -199,31 +207,67 @@ static void tally(struct run *run, const cJSON *page)
 		scoreboard_count(board(run), slot(run), SB_PAGES_BLANK, 1);
 }
 
-/* Stored at once, so that no crash pays for it twice; the last page goes with the result itself. */
 static int checkpoint(void *arg, int number, cJSON *page, struct err *err)
 {
 	struct run *run = arg;
-	cJSON *pages = cJSON_CreateArray();
-	cJSON *entry = cJSON_CreateObject();
-	char *text;
-	int rc = 0;
+	const int64_t tokens = json_int(page, "tokens.total", 0);
+	char *text = json_print(page);
+	const int rc = buf_addf(&run->pending, "%c{\"page\":%d,\"tokens\":%lld,\"result\":%s}",
+		run->pending.len == 0 ? '[' : ',', number, (long long)tokens, text);
 
 	tally(run, page);
-	json_add_int(entry, "page", number);
-	json_add_int(entry, "tokens", json_int(page, "tokens.total", 0));
-	cJSON_AddItemToObject(entry, "result", page);
-	cJSON_AddItemToArray(pages, entry);
-	text = json_print(pages);
-	cJSON_Delete(pages);
-	if (is_last(run)) {
-		free(run->result->last_pages);
-		run->result->last_pages = text;
-		return 0;
-	}
-	rc = stored(
-		run, run->store->save(run->store->arg, run->job, run->result->page_key, text, err));
 	free(text);
+	cJSON_Delete(page);
+	return rc == 0 ? 0
+		       : err_set(err, ERR_DOCUMENT, "result-too-large",
+				 "what was read on its pages is too large to be kept");
+}
+
+/* Those pending as a JSON array, no longer pending. free() it. */
+static char *take_pending(struct run *run)
+{
+	char *text = run->pending.len > 0 ? mem_printf("%s]", buf_text(&run->pending)) : NULL;
+
+	buf_reset(&run->pending);
+	return text;
+}
+
+/* 1: not now. */
+static int store_pending(struct run *run, struct err *err)
+{
+	char *text = mem_printf("%s]", buf_text(&run->pending));
+	const int rc =
+		run->store->save(run->store->arg, run->job, run->result->page_key, text, err);
+
+	free(text);
+	if (rc == 0)
+		buf_reset(&run->pending);
+	else if (rc == -1)
+		run->result->place = PIPELINE_DATABASE;
 	return rc;
+}
+
+/*
+ * Pages are stored as soon as they are there, so that no crash pays for one twice: those of one round together. Where storing
+ * takes its time more of them come meanwhile, and the next round takes these in one statement. The last ones go with the
+ * result itself. While the database is away they are kept, and reading goes on as long as the lease is good.
+ */
+static int turn(void *arg, struct err *err)
+{
+	struct run *run = arg;
+	const bool waiting = run->pending.len > 0 && !is_last(run);
+	const int rc = waiting ? store_pending(run, err) : 0;
+
+	run->store->turn(run->store->arg);
+	if (rc == -1)
+		return -1;
+	if (is_last(run) || lease_is_good(run) ||
+		(rc == 0 && (waiting || !run->store->away(run->store->arg))))
+		return 0;
+	run->result->place = PIPELINE_DATABASE;
+	(void)err_set(err, ERR_TRANSIENT, "database-away",
+		"the database is away, and the lease of the claim is over");
+	return 1;
 }
 
 static int read_pages(struct run *run, struct err *err)
@@ -236,7 +280,7 @@ static int read_pages(struct run *run, struct err *err)
 		.limiter = run->p->limiter,
 		.render = run->render,
 		.prompt = &run->prompt.engine,
-		.events = {sending, answered, waited, checkpoint, may_send, pace, run},
+		.events = {sending, answered, waited, checkpoint, turn, may_send, pace, run},
 	};
 
 	scoreboard_state(board(run), slot(run), SB_READING);
@@ -276,7 +320,7 @@ static int assemble(struct run *run, struct err *err)
 	result->pages = facts.total_pages;
 	result->pages_read = run->done;
 	result->ms = facts.processing_ms;
-	if (result->last_pages == NULL)
+	if (run->pending.len == 0)
 		result->last_pages = mem_strdup("[]");
 	if (run->known_count + run->done != facts.total_pages)
 		(void)err_set(err, ERR_BUG, "pages", "%d pages known and %d read do not make %d",
@@ -292,6 +336,7 @@ static void run_end(struct run *run)
 	render_close(run->render);
 	prompt_fini(&run->prompt);
 	document_fini(&run->document);
+	buf_fini(&run->pending);
 	free(run->known);
 }
 
@@ -310,10 +355,13 @@ int pipeline_run(struct pipeline *p, const struct set_environment *environment,
 	};
 	int rc = -1;
 
-	result->environment_at_fault = true;
+	result->place = PIPELINE_STORAGE;
+	buf_init(&run.pending, PENDING_MAX_BYTES);
 	if (fetch(&run, err) == 0 && recall(&run, err) == 0 && render(&run, err) == 0 &&
 		read_pages(&run, err) == 0 && assemble(&run, err) == 0)
 		rc = 0;
+	if (result->last_pages == NULL)
+		result->last_pages = take_pending(&run);
 	run_end(&run);
 	return rc;
 }

@@ -33,26 +33,37 @@ struct pipeline_store {
 	/* Calls fn for each page that is stored under this key already. */
 	int (*known)(void *arg, const struct job *job, const char *page_key,
 		void (*fn)(void *arg, int page), void *fn_arg, struct err *err);
-	/* Stores pages: a JSON array of {"page", "result", "tokens"}. */
+	/* Stores pages: a JSON array of {"page", "result", "tokens"}. 1: not now, they are to be kept and
+	 * given again. */
 	int (*save)(void *arg, const struct job *job, const char *page_key, const char *pages_json,
 		struct err *err);
+	/* Is what stores them away, so far as is known? */
+	bool (*away)(void *arg);
+	/* Called at least once a second. */
+	void (*turn)(void *arg);
 	void *arg;
 };
 
-/* What is left to be written when all pages have been read. */
+/* Where a failure came from. */
+enum pipeline_place { PIPELINE_STORAGE, PIPELINE_DATABASE, PIPELINE_ENGINE };
+
+/* What is left to be written when all pages have been read, or as many as could be. */
 struct pipeline_result {
-	char *page_key;   /* pages stored under it belong to this result */
-	char *envelope;   /* the document without its pages */
-	char *last_pages; /* JSON array: pages that are not stored yet */
+	char *page_key; /* pages stored under it belong to this result; NULL where none was looked for */
+	char *envelope;   /* the document without its pages; NULL after a failure */
+	char *last_pages; /* JSON array: pages that are not stored yet; NULL = none */
 	int pages;
 	int pages_read; /* in this attempt; the others were stored before */
 	int64_t lines;
 	int64_t tokens;
 	int64_t ms;
-	bool environment_at_fault; /* after a failure: it came from the environment's own storage or database */
+	enum pipeline_place place; /* of a failure */
 };
 
-/* environment is NULL for a local file, whose path is job->path. */
+/*
+ * environment is NULL for a local file, whose path is job->path. ERR_TRANSIENT "database-away": pages cannot be
+ * stored, and the lease is over; the claim may stand all the same, and the document can be gone on with.
+ */
 int pipeline_run(struct pipeline *p, const struct set_environment *environment,
 	const struct job *job, const struct pipeline_store *store, struct pipeline_result *result,
 	struct err *err);

@@ -14,12 +14,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* `indexocrctl read`: one local file instead of the queue. */
+/* One document instead of the queue: a local file (`indexocrctl read`), or a row of one (`process`). */
 struct one_document {
-	const char *path;
+	/* the file */
+	const char *path;   /* NULL = a row */
 	int fd;             /* of it, opened before privileges were dropped */
 	const char *source; /* as document_source: which prompt */
 	bool text;          /* print the text, not the result document */
+	/* the row */
+	const char *id; /* NULL = a file */
+	const char *environment;
+	bool json; /* print what became of it as JSON */
 };
 
 struct process {

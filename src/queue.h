@@ -49,7 +49,8 @@ void queue_watch(struct queue *q, int (*check)(void *arg, struct err *err), void
 int queue_claim(struct queue *q, const char *worker_id, const char *created_after, struct job *job,
 	struct err *err);
 
-/* Like queue_claim(), for this row only (indexocrctl process); 1 where it is not ready. */
+/* Like queue_claim(), for this row only (indexocrctl process), also while it waits for its time or where it
+ * has failed; 1 where it is neither. */
 int queue_claim_id(
 	struct queue *q, const char *worker_id, const char *id, struct job *job, struct err *err);
 
@@ -75,8 +76,12 @@ int queue_complete(struct queue *q, const char *worker_id, const struct job *job
 int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
 	int64_t retry_after_ms, const char *error, struct err *err);
 
-/* Gives an unused claim back; the attempt does not count. */
-int queue_release(struct queue *q, const char *worker_id, const struct job *job, struct err *err);
+/*
+ * Gives an unused claim back; the attempt does not count. Ready again after delay_ms (0: at once). why is
+ * stored in ocr_error, where it is taken; NULL leaves what stands there.
+ */
+int queue_release(struct queue *q, const char *worker_id, const struct job *job, int64_t delay_ms,
+	const char *why, struct err *err);
 
 /* Keeper: renews exactly these (id, token) pairs; say is called with the index of each and what
  * became of it. */
@@ -144,15 +149,21 @@ int queue_add(struct queue *q, const char *source, const char *document_number, 
 	char id[JOB_ID_BYTES], struct err *err);
 
 /*
- * Makes rows ready again. ids NULL: all failed ones (reason: only those whose ocr_error contains
- * it, or NULL), in batches. A live claim is refused unless steal. *count = rows made ready;
- * *refused = rows left alone since they are claimed.
+ * Makes these rows ready again from their first attempt, in batches. say is called for each id in order,
+ * with what was done and the worker that has or had it (NULL: none): "requeued"; "stolen", with steal
+ * only; or left alone: "claimed" (one of ours works on it), "foreign" (another program does), "other" (a
+ * status that is none of ours), "missing". -1: what say was told before is done.
  */
-int queue_requeue(struct queue *q, const char *const *ids, size_t id_count, const char *reason,
-	bool steal, int64_t *count, int64_t *refused, struct err *err);
+typedef void queue_requeued(void *arg, const char *id, const char *outcome, const char *worker);
+int queue_requeue(struct queue *q, const char *const *ids, size_t count, bool steal,
+	queue_requeued *say, void *arg, struct err *err);
+/* All failed rows of our sources, or those whose ocr_error contains reason; *count is exact also on -1. */
+int queue_requeue_failed(struct queue *q, const char *reason, int64_t *count, struct err *err);
 
 /* One row with its bookkeeping, as a JSON object text (free() it); 1 where there is no such row. */
 int queue_show(struct queue *q, const char *id, char **json, struct err *err);
+/* Has an open transaction the row locked, so that every claim passes over it? */
+int queue_is_locked(struct queue *q, const char *id, bool *locked, struct err *err);
 
 /*
  * Adds what is missing (CONTRACTS 1, Migration). notify = false leaves the triggers out. say is

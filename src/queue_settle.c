@@ -150,13 +150,26 @@ int queue_fail(struct queue *q, const char *worker_id, const struct job *job,
 	return rc;
 }
 
-int queue_release(struct queue *q, const char *worker_id, const struct job *job, struct err *err)
+int queue_release(struct queue *q, const char *worker_id, const struct job *job, int64_t delay_ms,
+	const char *why, struct err *err)
 {
-	const char *const params[] = {job->id, worker_id, job->token};
+	char delay[QUEUE_NUMBER_BYTES];
+	const char *params[] = {
+		job->id,
+		worker_id,
+		job->token,
+		delay_ms > 0 ? queue_number(delay, delay_ms) : NULL,
+		why,
+	};
 	int64_t affected = 0;
 	bool resent = false;
+	int rc = send_fenced(q, "release", 5, params, &affected, &resent, err);
 
-	if (send_fenced(q, "release", 3, params, &affected, &resent, err) != 0)
+	if (rc != 0 && why != NULL && is_refused(err)) {
+		params[4] = NULL;
+		rc = send_fenced(q, "release", 5, params, &affected, &resent, err);
+	}
+	if (rc != 0)
 		return -1;
 	/* It clears the token, so nothing is left to ask for. Sent twice, gone is what was wanted. */
 	return affected > 0 || resent ? 0 : lost(job, err);

@@ -371,6 +371,24 @@ static void abandon(struct reader *r)
 	}
 }
 
+static int round_of(struct reader *r, struct err *err)
+{
+	return take_pages(r, err) != 0 || send_pages(r, err) != 0 || collect(r, err) != 0 ? -1 : 0;
+}
+
+/* Also after a round that failed: what it delivered before is not to be lost. */
+static int end_round(struct reader *r, int rc, struct err *err)
+{
+	struct err why;
+	const int turn = r->plan->events.turn(r->plan->events.arg, &why);
+
+	if (rc == 0 && turn == -1)
+		*err = why;
+	else if (rc == 0 && turn == 1 && !failed(r))
+		r->failure = why;
+	return rc == 0 && turn != -1 ? 0 : -1;
+}
+
 int reader_run(const struct reader_plan *plan, struct err *err)
 {
 	struct reader *r = mem_calloc(1, sizeof *r);
@@ -380,14 +398,9 @@ int reader_run(const struct reader_plan *plan, struct err *err)
 	r->capacity = plan->type->capacity(plan->engine);
 	if (r->capacity > READINGS_MAX)
 		r->capacity = READINGS_MAX;
-	while (rc == 0) {
-		if (take_pages(r, err) != 0 || send_pages(r, err) != 0 || collect(r, err) != 0)
-			rc = -1;
-		else if (all_done(r))
+	while ((rc = end_round(r, round_of(r, err), err)) == 0 && !all_done(r))
+		if ((rc = wait(r, err)) != 0)
 			break;
-		else
-			rc = wait(r, err);
-	}
 	if (rc == 0 && failed(r)) {
 		*err = r->failure;
 		rc = -1;

@@ -38,6 +38,9 @@ struct reader_events {
 	void (*waited)(void *arg, int64_t ms); /* for the limiter */
 	/* A page has come to its end; page is taken. 0, or -1 with *err to end the document. */
 	int (*deliver)(void *arg, int number, cJSON *page, struct err *err);
+	/* After each round, all that has come in it delivered. 1: what flies may land, nothing new starts, and
+	 * the document ends with *err; -1: it ends now. */
+	int (*turn)(void *arg, struct err *err);
 	/* May a call be sent now (is the claim's lease still good)? */
 	bool (*may_send)(void *arg);
 	/* Told before every wait. */

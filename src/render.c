@@ -110,6 +110,14 @@ static void arguments_fini(struct arguments *a)
 		free(a->items[i]);
 }
 
+/* A little less than the time for a page: see timed_out(). The helper counts on from the next whole second. */
+static int64_t cpu_limit_s(const struct set_render *s)
+{
+	const int64_t limit_s = s->page_timeout_ms / 1000 * 9 / 10 - 1;
+
+	return limit_s > 1 ? limit_s : 1;
+}
+
 static int arguments_init(struct arguments *a, const struct render *r, struct err *err)
 {
 	const struct set_render *s = r->settings;
@@ -129,7 +137,7 @@ static int arguments_init(struct arguments *a, const struct render *r, struct er
 	add_number(a, "--first", r->next);
 	add(a, "--skip", mem_strdup(buf_text(&skip)));
 	add_number(a, "--memory-limit", s->memory_limit_bytes);
-	add_number(a, "--cpu-limit", s->page_timeout_ms / 1000 + 1);
+	add_number(a, "--cpu-limit", cpu_limit_s(s));
 	add_number(a, "--page-bytes", page_max_bytes(s));
 	buf_fini(&skip);
 	return rc;
@@ -294,9 +302,11 @@ static int take_frame(struct render *r, struct page *page, struct err *err)
 
 /* ---- losses ---- */
 
+/* What works all the time runs into its processor limit first: what is late all the same was kept from working,
+ * by a host that is busy or asleep, and may do better another time. */
 static void timed_out(const struct render *r, struct err *fault)
 {
-	err_set(fault, ERR_DOCUMENT, "timeout",
+	err_set(fault, ERR_TRANSIENT, "timeout",
 		"%s took longer than %lld seconds to render (render.page_timeout)",
 		r->pages > 0 ? "the page" : "the PDF",
 		(long long)r->settings->page_timeout_ms / 1000);
@@ -312,7 +322,7 @@ static void explain_end(int status, struct err *fault)
 	if (sig == SIGKILL || sig == SIGTERM)
 		err_set(fault, ERR_TRANSIENT, "killed", "the renderer %s", how);
 	else if (sig == SIGXCPU)
-		err_set(fault, ERR_DOCUMENT, "timeout", "rendering took too much processor time");
+		err_set(fault, ERR_DOCUMENT, "cpu-time", "rendering took too much processor time");
 	else if (sig != 0)
 		err_set(fault, ERR_DOCUMENT, "crashed", "it made the renderer crash (SIG%s)",
 			sigabbrev_np(sig) != NULL ? sigabbrev_np(sig) : "?");

@@ -48,24 +48,25 @@ static const struct page_rule page_rules[ERR_KINDS] = {
 struct document_rule {
 	enum retry_action action;
 	int64_t delay_ms; /* with RETRY_RELEASE: the pause */
+	bool waits;
 };
 
 static const struct document_rule document_rules[ERR_KINDS] = {
-	[ERR_NONE] = {RETRY_AGAIN, 0},
-	[ERR_CONFIG] = {RETRY_RELEASE, PAUSE_CONFIG_MS},
-	[ERR_QUOTA] = {RETRY_RELEASE, PAUSE_QUOTA_MS},
-	[ERR_QUOTA_DAY] = {RETRY_RELEASE, PAUSE_DAY_MS},
-	[ERR_TRANSIENT] = {RETRY_AGAIN, 0},
-	[ERR_MISSING] = {RETRY_AGAIN, 0},
-	[ERR_DOCUMENT] = {RETRY_GIVE_UP, 0},
-	[ERR_REFUSED] = {RETRY_AGAIN, 0},
-	[ERR_REQUEST] = {RETRY_GIVE_UP, 0},
-	[ERR_TRUNCATED] = {RETRY_AGAIN, 0},
-	[ERR_EMPTY] = {RETRY_AGAIN, 0},
-	[ERR_LOST] = {RETRY_DROP, 0},
-	[ERR_STOPPED] = {RETRY_RELEASE, 0},
-	[ERR_SYSTEM] = {RETRY_RELEASE, PAUSE_SYSTEM_MS},
-	[ERR_BUG] = {RETRY_AGAIN, 0},
+	[ERR_NONE] = {.action = RETRY_AGAIN},
+	[ERR_CONFIG] = {.action = RETRY_RELEASE, .delay_ms = PAUSE_CONFIG_MS},
+	[ERR_QUOTA] = {.action = RETRY_RELEASE, .delay_ms = PAUSE_QUOTA_MS},
+	[ERR_QUOTA_DAY] = {.action = RETRY_RELEASE, .delay_ms = PAUSE_DAY_MS},
+	[ERR_TRANSIENT] = {.action = RETRY_AGAIN},
+	[ERR_MISSING] = {.action = RETRY_AGAIN},
+	[ERR_DOCUMENT] = {.action = RETRY_GIVE_UP},
+	[ERR_REFUSED] = {.action = RETRY_AGAIN},
+	[ERR_REQUEST] = {.action = RETRY_GIVE_UP},
+	[ERR_TRUNCATED] = {.action = RETRY_AGAIN},
+	[ERR_EMPTY] = {.action = RETRY_AGAIN},
+	[ERR_LOST] = {.action = RETRY_DROP},
+	[ERR_STOPPED] = {.action = RETRY_RELEASE},
+	[ERR_SYSTEM] = {.action = RETRY_RELEASE, .delay_ms = PAUSE_SYSTEM_MS, .waits = true},
+	[ERR_BUG] = {.action = RETRY_AGAIN},
 };
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -141,5 +142,6 @@ struct retry_decision retry_document(const struct err *err, int attempt, int max
 						  settings->backoff_max_ms, random));
 	else if (d.action == RETRY_RELEASE && rule->delay_ms > 0)
 		d.delay_ms = larger(hint, rule->delay_ms);
+	d.waits = d.action == RETRY_RELEASE && rule->waits;
 	return d;
 }

@@ -32,6 +32,9 @@ struct retry_decision {
 	/* page, given up: only for now, so the document's attempt ends with this error, whatever
 	 * incomplete_pages says; false = the page is marked incomplete for good. */
 	bool fails_attempt;
+	/* document, released: it waits delay_ms too, so that others come first; it may be the only one
+	 * that this host has no room for */
+	bool waits;
 };
 
 /* random is in [0, 1): full jitter. tries: calls made so far for this page, this one included. */

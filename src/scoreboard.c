@@ -217,6 +217,8 @@ void scoreboard_bury(struct scoreboard *sb, int slot)
 	atomic_store(&s->alive_ms, 0);
 	atomic_store(&s->lost_claim, 0);
 	atomic_store(&s->valid, 0);
+	for (int i = 0; i < SB_KEPT; i++)
+		scoreboard_unkeep(sb, slot, i);
 	atomic_store(&s->state, SB_STARTING);
 	atomic_store(&s->since_ms, clock_boot_ms());
 	crash_clear(&s->words);
@@ -311,6 +313,16 @@ static uint64_t claim_tag(int64_t claim)
 	return ((uint64_t)claim & 0xFFFFF) << 44;
 }
 
+uint64_t sb_valid_word(int64_t claim, int64_t until_boot_ms)
+{
+	return claim_tag(claim) | ((uint64_t)until_boot_ms & until_mask);
+}
+
+int64_t sb_valid_until(uint64_t word, int64_t claim)
+{
+	return (word & ~until_mask) == claim_tag(claim) ? (int64_t)(word & until_mask) : 0;
+}
+
 void scoreboard_claim_lost(struct scoreboard *sb, int slot, int64_t claim)
 {
 	atomic_store(&sb->slot[slot].lost_claim, claim);
@@ -324,15 +336,12 @@ bool scoreboard_is_lost(const struct scoreboard *sb, int slot, int64_t claim)
 
 void scoreboard_claim_valid(struct scoreboard *sb, int slot, int64_t claim, int64_t until_boot_ms)
 {
-	atomic_store(
-		&sb->slot[slot].valid, claim_tag(claim) | ((uint64_t)until_boot_ms & until_mask));
+	atomic_store(&sb->slot[slot].valid, sb_valid_word(claim, until_boot_ms));
 }
 
 int64_t scoreboard_valid_until(const struct scoreboard *sb, int slot, int64_t claim)
 {
-	const uint64_t valid = atomic_load(&sb->slot[slot].valid);
-
-	return (valid & ~until_mask) == claim_tag(claim) ? (int64_t)(valid & until_mask) : 0;
+	return sb_valid_until(atomic_load(&sb->slot[slot].valid), claim);
 }
 
 /* ---- environments */

@@ -5,7 +5,7 @@
  * possible worker. A slot has parts with one writer each:
  *
  *     post      the master's:  pid, spawn, state of the slot, why it is throttled
- *     own       the process':  what it does, its claim, page n of m, counters
+ *     own       the process':  what it does, its claim, claims it keeps for writing, page n of m, counters
  *     mailbox   the keeper's:  claim lost, claim valid until; each with the claim's number
  *     words     the process', dying: where the fault was (crash.h)
  *     obituary  written by the master when a claim holder died, cleared by the keeper once that claim has been dealt with
@@ -36,6 +36,7 @@ enum {
 	SB_ERROR_BYTES = 512,
 	SB_ENVIRONMENTS_MAX = 64,
 	SB_OBITUARIES = 4, /* a slot */
+	SB_KEPT = 8,       /* a slot */
 	SB_DAEMON_BYTES = 17,
 	SB_KEEPER = 0 /* the keeper's slot; workers follow from 1 */
 };
@@ -102,6 +103,14 @@ struct sb_slot_view {
 	int page, pages;
 	int64_t job_since_ms;
 	uint64_t counters[SB_COUNTERS];
+};
+
+/* A claim beside the current one: what came of it waits for its database. */
+struct sb_kept_view {
+	int64_t claim;
+	int environment;
+	char token[CLAIM_TOKEN_BYTES];
+	char document[JOB_ID_BYTES];
 };
 
 struct sb_obituary {
@@ -200,12 +209,26 @@ void scoreboard_document(struct scoreboard *sb, int slot, const char *id);
 void scoreboard_page(struct scoreboard *sb, int slot, int page, int pages);
 void scoreboard_count(struct scoreboard *sb, int slot, enum sb_counter counter, uint64_t delta);
 
+/* Claims that are kept, by place from 0 to SB_KEPT - 1. Noted before the current claim is put away, so that there is
+ * no moment in which nobody holds it. */
+void scoreboard_keep(struct scoreboard *sb, int slot, int place, const struct sb_kept_view *claim);
+void scoreboard_unkeep(struct scoreboard *sb, int slot, int place);
+/* (any) False = none there, or its texts could not be read whole: *claim is its number all the same. */
+bool scoreboard_kept(const struct scoreboard *sb, int slot, int place, struct sb_kept_view *out);
+/* (any) */
+bool scoreboard_keeps(const struct scoreboard *sb, int slot, int64_t claim);
+
 /* ---- mailbox. (K writes, W reads) */
 void scoreboard_claim_lost(struct scoreboard *sb, int slot, int64_t claim);
 bool scoreboard_is_lost(const struct scoreboard *sb, int slot, int64_t claim);
 void scoreboard_claim_valid(struct scoreboard *sb, int slot, int64_t claim, int64_t until_boot_ms);
 /* 0 where the keeper has not renewed this claim yet. */
 int64_t scoreboard_valid_until(const struct scoreboard *sb, int slot, int64_t claim);
+/* The same of a claim that is kept. */
+void scoreboard_kept_valid(
+	struct scoreboard *sb, int slot, int place, int64_t claim, int64_t until_boot_ms);
+int64_t scoreboard_kept_valid_until(
+	const struct scoreboard *sb, int slot, int place, int64_t claim);
 
 /* ---- obituaries. (K) */
 bool scoreboard_obituary_get(const struct scoreboard *sb, int slot, int i, struct sb_obituary *out);

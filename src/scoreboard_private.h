@@ -2,6 +2,7 @@
  * scoreboard_private - what the files of the scoreboard share: the memory's shape, and its lock
  *
  *     scoreboard.c        the mapping, waking, parts with their writers, reading
+ *     scoreboard_kept.c   claims whose result waits for its database
  *     scoreboard_end.c    what stays of a process: obituaries, its last death, the loop of all
  *     scoreboard_names.c  what people read for numbers
  *
@@ -62,9 +63,15 @@ struct slot {
 	_Atomic int pages;
 	_Atomic uint64_t counters[SB_COUNTERS];
 	struct texts texts;
+	struct kept {
+		_Atomic int64_t claim; /* 0 = none */
+		_Atomic int environment;
+		struct texts texts;
+	} kept[SB_KEPT];
 	/* mailbox */
 	_Alignas(LINE_BYTES) _Atomic int64_t lost_claim;
-	_Atomic uint64_t valid; /* low 20 bits of the claim's number above 44 bits of boot time */
+	_Atomic uint64_t valid; /* sb_valid_word() */
+	_Atomic uint64_t kept_valid[SB_KEPT];
 	/* last words: its process', dying */
 	_Alignas(LINE_BYTES) struct crash_words words;
 	/* obituary */
@@ -105,6 +112,10 @@ void sb_write_begin(_Atomic uint32_t *sequence);
 void sb_write_end(_Atomic uint32_t *sequence);
 /* Copies what the lock guards; false where a writer was always in the middle of it. */
 bool sb_read(const _Atomic uint32_t *sequence, void *to, const void *from, size_t bytes);
+/* A claim and until when it is good, in one word: the low 20 bits of its number above 44 bits of boot time. */
+uint64_t sb_valid_word(int64_t claim, int64_t until_boot_ms);
+/* 0 = the word is of another claim. */
+int64_t sb_valid_until(uint64_t word, int64_t claim);
 /* text may be NULL. */
 void sb_set_text(char *to, size_t size, const char *text);
 

@@ -43,6 +43,17 @@ static int keep(void *arg, const struct job *job, const char *page_key, const ch
 	return 0;
 }
 
+static bool is_here(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static void nothing_to_do(void *arg)
+{
+	(void)arg;
+}
+
 static char *join(struct spool *spool, const char *envelope)
 {
 	cJSON *pages = cJSON_CreateArray();
@@ -79,7 +90,7 @@ static int print(const char *document, bool as_text, struct err *err)
 int spool_run(struct pipeline *p, const struct one_document *one, struct err *err)
 {
 	struct spool spool = {.max = p->process->settings->render.max_pages};
-	const struct pipeline_store store = {none_known, keep, &spool};
+	const struct pipeline_store store = {none_known, keep, is_here, nothing_to_do, &spool};
 	struct pipeline_result result = {0};
 	struct job job = {.environment = "", .id = "0", .attempt = 1, .max_attempts = 1};
 	char *document = NULL;

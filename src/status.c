@@ -97,6 +97,20 @@ static cJSON *death_json(const struct scoreboard *sb, const struct sb_death *dea
 	return out;
 }
 
+/* What is read, or half read, and waits for its database. */
+static void add_kept(cJSON *out, const struct scoreboard *sb, int slot)
+{
+	struct sb_kept_view kept;
+	int count = 0;
+
+	for (int place = 0; place < SB_KEPT; place++) {
+		(void)scoreboard_kept(sb, slot, place, &kept);
+		count += kept.claim != 0;
+	}
+	if (count > 0)
+		json_add_int(out, "kept", count);
+}
+
 static cJSON *process_json(const struct scoreboard *sb, const struct settings *settings, int slot,
 	const struct sb_slot_view *v)
 {
@@ -120,6 +134,7 @@ static cJSON *process_json(const struct scoreboard *sb, const struct settings *s
 	if ((v->post == SB_WAITING || v->post == SB_THROTTLED) && v->restart_at_ms != 0)
 		json_add_int(out, "restartMs", v->restart_at_ms - clock_boot_ms());
 	add_job(out, sb, v);
+	add_kept(out, sb, slot);
 	if (scoreboard_death_get(sb, slot, &death))
 		cJSON_AddItemToObject(out, "lastDeath", death_json(sb, &death));
 	return out;

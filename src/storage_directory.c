@@ -90,8 +90,13 @@ static int open_fault(const struct storage_place *place, struct err *err)
 	case EAGAIN:
 		return err_set(err, ERR_TRANSIENT, "busy", "%s/%s was being renamed", place->bucket,
 			place->path);
-	default:
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
 		return err_errno(err, ERR_SYSTEM, "cannot open %s/%s", place->bucket, place->path);
+	default: /* a bad sector, a server that is away: others may be read all the same */
+		return err_errno(
+			err, ERR_TRANSIENT, "cannot open %s/%s", place->bucket, place->path);
 	}
 }
 
@@ -110,7 +115,7 @@ int storage_directory_fetch(struct http *http, const char *directory,
 	if (fd == -1)
 		open_fault(place, err);
 	else if (fstat(fd, &st) != 0)
-		err_errno(err, ERR_SYSTEM, "cannot look at %s/%s", place->bucket, place->path);
+		err_errno(err, ERR_TRANSIENT, "cannot look at %s/%s", place->bucket, place->path);
 	else if (!S_ISREG(st.st_mode))
 		err_set(err, ERR_DOCUMENT, "bad-path", "%s/%s is not a regular file", place->bucket,
 			place->path);

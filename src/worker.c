@@ -1,18 +1,12 @@
 #include "worker.h"
 
 #include "clock.h"
-#include "engine.h"
-#include "http.h"
-#include "json.h"
 #include "limiter.h"
 #include "log.h"
 #include "mem.h"
-#include "pipeline.h"
-#include "queue.h"
 #include "retry.h"
 #include "signals.h"
-#include "spool.h"
-#include "stall.h"
+#include "worker_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,40 +19,7 @@ enum {
 	KEEPER_SILENT_MS = 15 * 1000,
 	OUTAGE_MS = 1000,
 	OUTAGE_MAX_MS = 30 * 1000,
-	WRITE_RETRY_MS = 1000,
 	NAP_MS = 1000
-};
-
-/* One environment as this worker sees it. */
-struct source {
-	const struct set_environment *settings;
-	struct queue *queue;
-	int index;         /* in the scoreboard */
-	int64_t closed_ms; /* boot time until which no claim is tried there */
-	int failures;      /* in a row */
-};
-
-struct worker {
-	const struct process *process;
-	const struct settings *settings;
-	struct scoreboard *board;
-	int slot;
-	char id[128];
-	struct http *http;
-	struct pipeline pipeline;
-	struct source *sources; /* owned */
-	size_t source_count;
-	struct source *current; /* whose document is in work; NULL = none */
-	struct job job;
-	struct stall stall; /* of that document */
-	int64_t claims;     /* number of the last claim */
-	int64_t paused_ms; /* boot time until which nothing is claimed at all: the engine is not usable */
-	bool woken;        /* somebody said there is work */
-	bool draining;
-	bool interrupted;
-	bool said_outage; /* of the database, while this document is in work */
-	bool deciding; /* a statement that takes or ends a claim is under way: only its deadline ends it */
-	int64_t orphaned_ms; /* boot time; 0 = the master lives */
 };
 
 /* ---- what every wait looks at */
@@ -131,26 +92,26 @@ static void watch(struct worker *w)
 	http_watch(w->http, fds, count, check, w);
 }
 
-static void nap(struct worker *w, int64_t ms)
+void worker_nap(struct worker *w, int64_t ms)
 {
 	struct err err;
 
 	(void)http_wait(w->http, NULL, 0, (int)ms, &err); /* a stop shows in the flags */
 }
 
-static double random_unit(void)
+double worker_random(void)
 {
 	return (double)random() / ((double)RAND_MAX + 1.0);
 }
 
-static int64_t jitter(int64_t ms)
+int64_t worker_jitter(int64_t ms)
 {
 	return ms - ms / 4 + random() % (ms / 2 + 1);
 }
 
 /* ---- opening */
 
-static int open_engine(struct worker *w, struct err *err)
+int worker_open_engine(struct worker *w, struct err *err)
 {
 	const struct engine_context context = {w->settings, w->http};
 	struct pipeline *p = &w->pipeline;
@@ -226,207 +187,13 @@ static void close_worker(struct worker *w)
 	http_free_all(w->http);
 }
 
-/* ---- the document's pages, stored in the queue's database */
-
-/*
- * What was paid for is kept while the database is away: the same statement is tried again until the claim is lost or
- * we are told to stop. 0 = try again.
- */
-static int outlast(struct worker *w, struct err *err)
-{
-	if (err->kind != ERR_TRANSIENT)
-		return -1;
-	if (!w->said_outage)
-		log_event(LEVEL_WARN, "worker", &(struct log_more){.ms = -1, .error = err->text},
-			"The database is away: keeping what has been read");
-	w->said_outage = true;
-	scoreboard_state(w->board, w->slot, SB_OUTAGE);
-	return http_sleep(w->http, jitter(WRITE_RETRY_MS), err);
-}
-
-static int known_pages(void *arg, const struct job *job, const char *page_key,
-	void (*fn)(void *arg, int page), void *fn_arg, struct err *err)
-{
-	struct worker *w = arg;
-	int rc;
-
-	do
-		rc = queue_checkpoints(w->current->queue, job, page_key, fn, fn_arg, err);
-	while (rc == -1 && outlast(w, err) == 0);
-	return rc;
-}
-
-static int save_pages(void *arg, const struct job *job, const char *page_key,
-	const char *pages_json, struct err *err)
-{
-	struct worker *w = arg;
-	int rc;
-
-	stall_begin(&w->stall, clock_boot_ms());
-	do
-		rc = queue_checkpoint(w->current->queue, w->id, job, page_key, pages_json, err);
-	while (rc == -1 && outlast(w, err) == 0);
-	return rc == 0 ? 0 : -1;
-}
-
-/* ---- settling */
-
-static void count(struct worker *w, enum sb_counter counter)
-{
-	scoreboard_count(w->board, w->slot, counter, 1);
-}
-
-static void log_done(const struct worker *w, const struct pipeline_result *result)
-{
-	cJSON *data = cJSON_CreateObject();
-
-	json_add_int(data, "pages", result->pages);
-	json_add_int(data, "pagesRead", result->pages_read);
-	json_add_int(data, "lines", result->lines);
-	json_add_int(data, "tokens", result->tokens);
-	json_add_int(data, "attempt", w->job.attempt);
-	log_event(LEVEL_SUCCESS, "worker", &(struct log_more){.ms = result->ms, .data = data},
-		"Job completed successfully");
-}
-
-static void log_lost(struct worker *w, const char *what)
-{
-	count(w, SB_CLAIMS_LOST);
-	log_event(LEVEL_WARN, "worker", NULL, "The claim was lost, %s dropped", what);
-}
-
-/* The database refuses the result; the next attempt shall know all pages, the last ones too. */
-static void keep_last_pages(struct worker *w, const struct pipeline_result *result)
-{
-	struct err ignored; /* the refusal itself is told */
-
-	(void)queue_checkpoint(
-		w->current->queue, w->id, &w->job, result->page_key, result->last_pages, &ignored);
-}
-
-/* Kept and tried again while the claim stands: expiry alone forfeits nothing, and these pages were paid for. */
-static int write_result(struct worker *w, struct pipeline_result *result, struct err *err)
-{
-	struct err ignored; /* a stop shows in the flags */
-	int rc;
-
-	w->deciding = true;
-	scoreboard_state(w->board, w->slot, SB_WRITING);
-	while ((rc = queue_complete(w->current->queue, w->id, &w->job, result->page_key,
-			result->envelope, result->last_pages, err)) == -1) {
-		if (err->kind != ERR_TRANSIENT) {
-			result->environment_at_fault = true;
-			keep_last_pages(w, result);
-			return -1;
-		}
-		if (w->interrupted)
-			return err_set(err, ERR_STOPPED, "stopped",
-				"interrupted before the result could be written");
-		log_event(LEVEL_WARN, "complete", &(struct log_more){.ms = -1, .error = err->text},
-			"The result cannot be written yet");
-		(void)http_sleep(w->http, jitter(WRITE_RETRY_MS), &ignored);
-	}
-	return rc;
-}
-
-/* Nobody's attempt: what is at fault is left alone for a while, the environment or everything. */
-static void pause_after(
-	struct worker *w, const struct err *why, bool environment_at_fault, int64_t delay_ms)
-{
-	const int64_t until_ms = clock_boot_ms() + delay_ms;
-
-	if (why->kind == ERR_CONFIG && environment_at_fault)
-		w->current->closed_ms = until_ms;
-	else
-		w->paused_ms = until_ms;
-}
-
-static void log_failure(const struct err *why)
-{
-	if (why->kind == ERR_STOPPED)
-		log_event(LEVEL_INFO, "worker", NULL, "Interrupted, giving the claim back");
-	else
-		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = why->text},
-			"Job processing failed");
-}
-
-/* As persistent as a result: a document that failed for good shall not be read and paid for again. */
-static int write_failure(struct worker *w, const struct err *why, int64_t delay_ms, struct err *err)
-{
-	struct err ignored;
-	int rc;
-
-	while ((rc = queue_fail(w->current->queue, w->id, &w->job, delay_ms, why->text, err)) ==
-			-1 &&
-		err->kind == ERR_TRANSIENT && !w->interrupted)
-		(void)http_sleep(w->http, jitter(WRITE_RETRY_MS), &ignored);
-	return rc;
-}
-
-static void settle_failure(struct worker *w, const struct err *why, bool environment_at_fault)
-{
-	const struct retry_decision d = retry_document(
-		why, w->job.attempt, w->job.max_attempts, &w->settings->queue, random_unit());
-	struct queue *q = w->current->queue;
-	enum sb_counter outcome = SB_DOCUMENTS_RELEASED;
-	struct err err;
-	int rc;
-
-	if (d.action == RETRY_DROP) {
-		log_lost(w, "the work on it");
-		return;
-	}
-	log_failure(why);
-	w->deciding = true;
-	scoreboard_state(w->board, w->slot, SB_WRITING);
-	if (d.action == RETRY_RELEASE) {
-		pause_after(w, why, environment_at_fault, d.delay_ms);
-		rc = queue_release(q, w->id, &w->job, &err);
-	} else {
-		outcome = d.action == RETRY_AGAIN ? SB_DOCUMENTS_RETRIED : SB_DOCUMENTS_FAILED;
-		rc = write_failure(w, why, d.action == RETRY_AGAIN ? d.delay_ms : -1, &err);
-	}
-	if (rc == 0)
-		count(w, outcome);
-	else if (rc == 1)
-		log_lost(w, "its failure");
-	else
-		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err.text},
-			"The failure could not be written; the keeper gives the claim back");
-}
-
-static void process_job(struct worker *w)
-{
-	const struct pipeline_store store = {known_pages, save_pages, w};
-	struct pipeline_result result = {0};
-	struct err err;
-	int rc;
-
-	w->said_outage = false;
-	stall_begin(&w->stall, clock_boot_ms());
-	log_event(LEVEL_INFO, "worker", NULL, "Processing job");
-	if (open_engine(w, &err) != 0 ||
-		pipeline_run(&w->pipeline, w->current->settings, &w->job, &store, &result, &err) !=
-			0 ||
-		(rc = write_result(w, &result, &err)) == -1) {
-		settle_failure(w, &err, result.environment_at_fault);
-	} else if (rc == 1) {
-		log_lost(w, "the result");
-	} else {
-		count(w, SB_DOCUMENTS_DONE);
-		log_done(w, &result);
-	}
-	w->deciding = false;
-	pipeline_result_fini(&result);
-}
-
 /* ---- claiming */
 
 /* An environment that cannot be asked is left alone for a while, longer each time. */
 static void close_source(struct source *s, const struct err *why)
 {
 	const int64_t pause =
-		retry_backoff_ms(++s->failures, OUTAGE_MS, OUTAGE_MAX_MS, random_unit());
+		retry_backoff_ms(++s->failures, OUTAGE_MS, OUTAGE_MAX_MS, worker_random());
 
 	s->closed_ms = clock_boot_ms() + pause;
 	if (s->failures == 1 && why->kind != ERR_STOPPED)
@@ -434,23 +201,31 @@ static void close_source(struct source *s, const struct err *why)
 			"Cannot claim from %s", s->settings->name);
 }
 
-static int claim(struct worker *w, struct source *s, struct err *err)
+static int claim_row(struct worker *w, struct source *s, const char *id, struct err *err)
 {
 	struct sb_environment_view seen;
+
+	if (id != NULL)
+		return queue_claim_id(s->queue, w->id, id, &w->job, err);
+	scoreboard_environment_get(w->board, s->index, &seen);
+	return queue_claim(s->queue, w->id, seen.oldest_created, &w->job, err);
+}
+
+int worker_claim(struct worker *w, struct source *s, const char *id, struct err *err)
+{
 	int rc;
 
 	w->job = (struct job){.environment = s->settings->name, .number = ++w->claims};
 	(void)snprintf(w->job.token, sizeof w->job.token, "%s/%s/%lld/%lld", w->id,
 		scoreboard_daemon(w->board), (long long)w->process->spawn, (long long)w->claims);
-	scoreboard_environment_get(w->board, s->index, &seen);
 	scoreboard_claim(w->board, w->slot, s->index, w->claims, w->job.token);
 	w->deciding = true;
-	rc = queue_claim(s->queue, w->id, seen.oldest_created, &w->job, err);
+	rc = claim_row(w, s, id, err);
 	w->deciding = false;
 	if (rc == 0) {
 		s->failures = 0;
 		scoreboard_document(w->board, w->slot, w->job.id);
-		count(w, SB_CLAIMS_MADE);
+		scoreboard_count(w->board, w->slot, SB_CLAIMS_MADE, 1);
 		scoreboard_wake(w->board, SB_KEEPER); /* which wakes the next sleeper */
 		log_job(s->settings->name, w->job.id);
 		log_event(LEVEL_INFO, "worker", &(struct log_more){.ms = w->job.waited_ms},
@@ -461,6 +236,16 @@ static int claim(struct worker *w, struct source *s, struct err *err)
 	return rc;
 }
 
+void worker_work_on(struct worker *w, struct source *s, struct outcome *outcome)
+{
+	w->current = s;
+	worker_process(w, outcome);
+	w->current = NULL;
+	job_fini(&w->job);
+	log_job(NULL, NULL);
+	scoreboard_claim(w->board, w->slot, -1, 0, "");
+}
+
 static bool keeper_is_silent(const struct worker *w)
 {
 	struct sb_slot_view v;
@@ -469,8 +254,7 @@ static bool keeper_is_silent(const struct worker *w)
 	return clock_boot_ms() - v.alive_ms > KEEPER_SILENT_MS;
 }
 
-/* The keeper probes what is down, for everybody: a hundred workers shall not wait for it one after the other. */
-static bool is_down(const struct worker *w, const struct source *s)
+bool worker_is_down(const struct worker *w, const struct source *s)
 {
 	struct sb_environment_view v;
 
@@ -489,27 +273,29 @@ static bool may_claim(struct worker *w)
 /* True = a document was taken, and settled one way or the other. */
 static bool work_once(struct worker *w)
 {
+	struct outcome outcome;
+	struct source *s;
 	struct err err;
 
 	w->woken = false;
+	worker_tend_kept(w);
+	if (may_claim(w) && (s = worker_resume(w)) != NULL) {
+		worker_work_on(w, s, &outcome);
+		return true;
+	}
 	scoreboard_state(w->board, w->slot, SB_CLAIMING);
 	for (size_t i = 0; i < w->source_count && may_claim(w); i++) {
-		struct source *s = &w->sources[i];
 		int rc;
 
-		if (s->closed_ms > clock_boot_ms() || is_down(w, s))
+		s = &w->sources[i];
+		if (s->closed_ms > clock_boot_ms() || worker_is_down(w, s))
 			continue;
-		rc = claim(w, s, &err);
+		rc = worker_claim(w, s, NULL, &err);
 		if (rc == -1)
 			close_source(s, &err);
 		if (rc != 0)
 			continue;
-		w->current = s;
-		process_job(w);
-		w->current = NULL;
-		job_fini(&w->job);
-		log_job(NULL, NULL);
-		scoreboard_claim(w->board, w->slot, -1, 0, "");
+		worker_work_on(w, s, &outcome);
 		return true;
 	}
 	return false;
@@ -540,40 +326,49 @@ static void sit_out_pause(struct worker *w)
 
 	scoreboard_state(w->board, w->slot, SB_PAUSED);
 	let_connections_rest(w);
-	while ((nap_ms = pause_nap_ms(w)) > 0 && !w->draining && !w->interrupted)
-		nap(w, nap_ms);
+	while ((nap_ms = pause_nap_ms(w)) > 0 && !w->draining && !w->interrupted) {
+		worker_nap(w, nap_ms);
+		worker_tend_kept(w);
+	}
 }
 
 /* The keeper polls for the whole host and wakes us; only where it is silent do we look ourselves. */
 static void sleep_until_woken(struct worker *w)
 {
-	const int64_t until = clock_boot_ms() + jitter(w->settings->queue.poll_interval_ms);
+	const int64_t until = clock_boot_ms() + worker_jitter(w->settings->queue.poll_interval_ms);
 
 	scoreboard_state(w->board, w->slot, SB_IDLE);
 	let_connections_rest(w);
-	while (!w->draining && !w->interrupted && !w->woken &&
+	while (!w->draining && !w->interrupted && !w->woken && !worker_can_resume(w) &&
 		scoreboard_paused_since(w->board) == 0 &&
-		(clock_boot_ms() < until || !keeper_is_silent(w)))
-		nap(w, NAP_MS);
+		(clock_boot_ms() < until || !keeper_is_silent(w))) {
+		worker_nap(w, NAP_MS);
+		worker_tend_kept(w);
+	}
 }
 
-/* `indexocrctl read`: one local file, the same way. */
-static int read_one(struct worker *w, const struct one_document *one)
+void worker_finish_kept(struct worker *w, struct outcome *outcome)
 {
-	struct err err;
+	struct source *s;
 
-	if (open_engine(w, &err) == 0 && spool_run(&w->pipeline, one, &err) == 0)
-		return EX_OK;
-	log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err.text},
-		"Cannot read %s", one->path);
-	if (err.kind == ERR_CONFIG)
-		return EX_CONFIG;
-	return err.kind == ERR_DOCUMENT || err.kind == ERR_MISSING ? EX_DATAERR : EX_SOFTWARE;
+	while (worker_keeps(w) && !w->interrupted) {
+		worker_tend_kept(w);
+		*outcome = w->last_kept;
+		s = worker_resume(w);
+		if (s != NULL) {
+			worker_work_on(w, s, outcome);
+		} else if (worker_keeps(w)) {
+			scoreboard_state(w->board, w->slot, SB_OUTAGE);
+			worker_nap(w, NAP_MS);
+		}
+	}
+	worker_drop_kept(w);
 }
 
 static int worker_main(const struct process *process)
 {
 	struct worker w = {0};
+	struct outcome outcome;
 	struct err err;
 	int status = EX_OK;
 
@@ -582,7 +377,7 @@ static int worker_main(const struct process *process)
 			"Cannot start");
 		status = err.kind == ERR_CONFIG ? EX_CONFIG : EX_SOFTWARE;
 	} else if (process->one != NULL) {
-		status = read_one(&w, process->one);
+		status = worker_one(&w);
 	} else {
 		/* The keeper wakes whoever has work: a pool that starts opens no connection for each to be told that there is none. */
 		sleep_until_woken(&w);
@@ -591,6 +386,7 @@ static int worker_main(const struct process *process)
 				sit_out_pause(&w);
 			else if (!work_once(&w))
 				sleep_until_woken(&w);
+		worker_finish_kept(&w, &outcome);
 	}
 	scoreboard_state(w.board, w.slot, SB_ENDING);
 	close_worker(&w);

@@ -1,9 +1,9 @@
 /* check: can everything the configuration names be reached? limits: what the limiter sees. One line each, with the remedy. */
 #include "ctl.h"
 
-#include "clock.h"
 #include "engine.h"
 #include "http.h"
+#include "json.h"
 #include "limiter.h"
 #include "mem.h"
 #include "queue.h"
@@ -17,51 +17,78 @@
 
 enum { REDIS_TIMEOUT_MS = 2000 };
 
-static int report(const char *what, const char *name, int rc, const struct err *err)
+struct report {
+	bool json;
+	cJSON *checks; /* owned; with json only */
+	int failures;
+};
+
+static void add_check(struct report *r, const char *what, const char *environment, const char *name,
+	const struct err *failure)
 {
-	if (rc == 0)
-		(void)printf("ok    %s %s\n", what, name);
-	else
-		(void)printf("FAIL  %s %s: %s\n", what, name, err->text);
-	return rc == 0 ? 0 : 1;
+	cJSON *check = cJSON_CreateObject();
+
+	json_add_text(check, "what", what);
+	if (environment[0] != '\0')
+		json_add_text(check, "environment", environment);
+	if (name[0] != '\0')
+		json_add_text(check, "name", name);
+	cJSON_AddBoolToObject(check, "ok", failure == NULL);
+	if (failure != NULL)
+		json_add_text(check, "error", failure->text);
+	cJSON_AddItemToArray(r->checks, check);
 }
 
-static int check_environment(
-	const struct settings *s, struct http *http, const struct set_environment *e)
+static void report(struct report *r, const char *what, const char *environment, const char *name,
+	int rc, const struct err *err)
+{
+	r->failures += rc != 0;
+	if (r->json) {
+		add_check(r, what, environment, name, rc != 0 ? err : NULL);
+		return;
+	}
+	(void)printf("%s  %s%s%s%s%s%s%s\n", rc == 0 ? "ok  " : "FAIL", what,
+		environment[0] != '\0' ? " " : "", environment, name[0] != '\0' ? " " : "", name,
+		rc != 0 ? ": " : "", rc != 0 ? err->text : "");
+}
+
+static void check_environment(struct report *r, const struct settings *s, struct http *http,
+	const struct set_environment *e)
 {
 	struct queue_depth depth;
 	struct queue *q = NULL;
 	struct err err;
-	int failures;
 	int rc = queue_new(&q, e, &s->queue, "indexocrctl", &err);
 
 	if (rc == 0)
 		rc = queue_depth(q, &depth, &err);
-	failures = report("database", e->name, rc, &err);
+	report(r, "database", e->name, "", rc, &err);
 	queue_free(q);
-	for (size_t i = 0; i < s->queue.sources.count; i++)
-		failures += report("bucket", s->queue.sources.items[i],
-			storage_check(http, e, &s->storage, s->queue.sources.items[i], &err), &err);
-	return failures;
+	for (size_t i = 0; i < s->queue.sources.count; i++) {
+		const char *source = s->queue.sources.items[i];
+
+		rc = storage_check(http, e, &s->storage, source, &err);
+		report(r, "bucket", e->name, source, rc, &err);
+	}
 }
 
-static int check_redis(const struct settings *s)
+static void check_redis(struct report *r, const struct settings *s)
 {
 	static const char *const ping[] = {"PING"};
-	struct redis *r = NULL;
+	struct redis *redis = NULL;
 	struct err err;
 	int rc;
 
 	if (s->redis.url == NULL || s->redis.url[0] == '\0')
-		return 0;
-	rc = redis_new(&r, s->redis.url, REDIS_TIMEOUT_MS, &err);
+		return;
+	rc = redis_new(&redis, s->redis.url, REDIS_TIMEOUT_MS, &err);
 	if (rc == 0)
-		rc = redis_command(r, 1, ping, NULL, NULL, &err);
-	redis_free(r);
-	return report("redis", "", rc, &err);
+		rc = redis_command(redis, 1, ping, NULL, NULL, &err);
+	redis_free(redis);
+	report(r, "redis", "", "", rc, &err);
 }
 
-static int check_engine(const struct settings *s, struct http *http)
+static void check_engine(struct report *r, const struct settings *s, struct http *http)
 {
 	const struct engine_type *type = engine_find(s->engine.use);
 	const struct engine_context context = {s, http};
@@ -75,15 +102,36 @@ static int check_engine(const struct settings *s, struct http *http)
 		rc = type->probe(e, &err);
 	if (e != NULL)
 		type->close(e);
-	return report("engine", s->engine.use, rc, &err);
+	report(r, "engine", "", s->engine.use, rc, &err);
+}
+
+static void print_warnings(const struct settings *s)
+{
+	for (size_t i = 0; i < s->warnings.count; i++)
+		(void)printf("warn  %s\n", s->warnings.items[i]);
+}
+
+static void print_report_json(struct report *r, const struct settings *s)
+{
+	cJSON *out = cJSON_CreateObject();
+	cJSON *warnings = cJSON_CreateArray();
+
+	for (size_t i = 0; i < s->warnings.count; i++)
+		cJSON_AddItemToArray(warnings, cJSON_CreateString(s->warnings.items[i]));
+	cJSON_AddBoolToObject(out, "ok", r->failures == 0);
+	cJSON_AddItemToObject(out, "checks", r->checks);
+	cJSON_AddItemToObject(out, "warnings", warnings);
+	r->checks = NULL;
+	ctl_print_json(out);
+	cJSON_Delete(out);
 }
 
 int ctl_check(struct ctl *ctl, int argc, char **argv)
 {
 	const struct settings *s = ctl_settings(ctl);
+	struct report r = {.json = ctl->json};
 	struct http *http = NULL;
 	struct err err;
-	int failures = 0;
 
 	(void)argv;
 	if (argc > 1)
@@ -92,14 +140,34 @@ int ctl_check(struct ctl *ctl, int argc, char **argv)
 		return EX_CONFIG;
 	if (http_new(&http, &err) != 0)
 		return ctl_fail(&err);
+	r.checks = cJSON_CreateArray();
 	for (size_t i = 0; i < s->environment_count; i++)
-		failures += check_environment(s, http, &s->environments[i]);
-	failures += check_redis(s);
-	failures += check_engine(s, http);
+		check_environment(&r, s, http, &s->environments[i]);
+	check_redis(&r, s);
+	check_engine(&r, s, http);
 	http_free_all(http);
-	for (size_t i = 0; i < s->warnings.count; i++)
-		(void)printf("warn  %s\n", s->warnings.items[i]);
-	return failures == 0 ? EX_OK : EX_UNAVAILABLE;
+	if (r.json)
+		print_report_json(&r, s);
+	else
+		print_warnings(s);
+	cJSON_Delete(r.checks);
+	return r.failures == 0 ? EX_OK : EX_UNAVAILABLE;
+}
+
+/* ---- limits */
+
+static void print_limits_json(const struct limiter_view *v)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	json_add_int(out, "calls", v->calls);
+	json_add_int(out, "callLimit", v->call_limit);
+	json_add_int(out, "tokens", v->tokens);
+	json_add_int(out, "tokenLimit", v->token_limit);
+	json_add_int(out, "pausedMs", v->paused_ms);
+	cJSON_AddBoolToObject(out, "redis", v->redis_up);
+	ctl_print_json(out);
+	cJSON_Delete(out);
 }
 
 static void print_limits(const struct limiter_view *v)
@@ -138,7 +206,9 @@ int ctl_limits(struct ctl *ctl, int argc, char **argv)
 		rc = limiter_reset(limiter, &err);
 	if (rc == 0)
 		rc = limiter_look(limiter, &view, &err);
-	if (rc == 0)
+	if (rc == 0 && ctl->json)
+		print_limits_json(&view);
+	else if (rc == 0)
 		print_limits(&view);
 	limiter_close(limiter);
 	free(shared);

@@ -15,6 +15,8 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
+struct queue;
+
 struct ctl {
 	const char *conf_path;
 	bool conf_given;           /* -c */
@@ -42,6 +44,7 @@ int ctl_usage(const char *what);
 cJSON *ctl_ask(struct ctl *ctl, const char *command, struct err *err);
 /* 0, or -1 with the daemon's reason where it refuses. */
 int ctl_judge(const cJSON *reply, struct err *err);
+/* One line on stdout. */
 void ctl_print_json(const cJSON *tree);
 
 /* ctl/watch.c: the status again and again until somebody ends it; on a terminal in place. */
@@ -59,12 +62,21 @@ int ctl_scale(struct ctl *ctl, int argc, char **argv);
 /* ctl/queue.c: at the database */
 int ctl_migrate(struct ctl *ctl, int argc, char **argv);
 int ctl_add(struct ctl *ctl, int argc, char **argv);
+int ctl_queue(struct ctl *ctl, int argc, char **argv);
+/* EX_OK with *q for queue_free(), or the status of what was said on stderr. */
+int ctl_open_queue(struct ctl *ctl, const struct set_environment *environment, struct queue **q);
+
+/* ctl/document.c: one document, or some, in the queue */
 int ctl_requeue(struct ctl *ctl, int argc, char **argv);
 int ctl_show(struct ctl *ctl, int argc, char **argv);
-int ctl_queue(struct ctl *ctl, int argc, char **argv);
+
+/* ctl/why.c: why no worker of this host claims the row that queue_show() described, as far as the
+ * daemon's status says so (NULL: none answers); NULL where nothing is in the way. free() it. */
+char *ctl_why_not_claimed(const cJSON *row, const char *environment, const cJSON *status);
 
 /* ctl/read.c, ctl/check.c */
 int ctl_read(struct ctl *ctl, int argc, char **argv);
+int ctl_process(struct ctl *ctl, int argc, char **argv);
 int ctl_check(struct ctl *ctl, int argc, char **argv);
 int ctl_limits(struct ctl *ctl, int argc, char **argv);
 

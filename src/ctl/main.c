@@ -27,10 +27,14 @@ static const struct ctl_command commands[] = {
 		"add what is missing to a queue's database", ctl_migrate},
 	{"add", "ENV [--source S] FILE...", "upload documents and put them into the queue",
 		ctl_add},
-	{"requeue", "ENV ID... | --failed [--reason R] [--steal]", "make documents ready again",
+	{"requeue", "ENV [--steal] ID... | --failed [--reason R]", "make documents ready again",
 		ctl_requeue},
-	{"show", "ENV ID", "one document: state, attempts, errors, who holds it", ctl_show},
-	{"read", "[--source S] [--engine E] FILE.pdf",
+	{"show", "ENV ID",
+		"one document: state, attempts, errors, who holds it, and why nobody does",
+		ctl_show},
+	{"process", "ENV [--own-limit] ID", "read this one document, now, in the foreground",
+		ctl_process},
+	{"read", "[--source S] [--engine E] [--own-limit] FILE.pdf",
 		"read a local file; its text, or with --json the result, to standard output",
 		ctl_read},
 };
@@ -74,6 +78,7 @@ int ctl_fail(const struct err *err)
 		return EX_UNAVAILABLE;
 	case ERR_DOCUMENT:
 	case ERR_MISSING:
+	case ERR_REQUEST:
 		return EX_DATAERR;
 	case ERR_SYSTEM:
 		return EX_OSERR;

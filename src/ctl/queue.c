@@ -1,4 +1,4 @@
-/* What is done at the queue's database: migrate, queue, add, requeue, show. */
+/* What is done at the queue's database: migrate, queue, add. */
 #include "ctl.h"
 
 #include "http.h"
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-static int open_queue(struct ctl *ctl, const struct set_environment *environment, struct queue **q)
+int ctl_open_queue(struct ctl *ctl, const struct set_environment *environment, struct queue **q)
 {
 	struct err err;
 
@@ -40,7 +40,7 @@ static int migrate(struct ctl *ctl, const struct set_environment *environment, b
 {
 	struct queue *q = NULL;
 	struct err err;
-	int status = open_queue(ctl, environment, &q);
+	int status = ctl_open_queue(ctl, environment, &q);
 
 	if (status == EX_OK && queue_migrate(q, notify, m->print_only, say_sql, m, &err) != 0)
 		status = ctl_fail(&err);
@@ -118,7 +118,7 @@ int ctl_queue(struct ctl *ctl, int argc, char **argv)
 		struct queue_depth depth;
 		struct queue *q = NULL;
 		struct err err;
-		int status = open_queue(ctl, &s->environments[i], &q);
+		int status = ctl_open_queue(ctl, &s->environments[i], &q);
 
 		if (status == EX_OK && queue_depth(q, &depth, &err) != 0) {
 			(void)err_prefix(&err, "%s: ", s->environments[i].name);
@@ -181,100 +181,10 @@ int ctl_add(struct ctl *ctl, int argc, char **argv)
 	environment = ctl_environment(ctl, argv[optind++]);
 	if (environment == NULL)
 		return EX_CONFIG;
-	status = http_new(&http, &err) == 0 ? open_queue(ctl, environment, &q) : ctl_fail(&err);
+	status = http_new(&http, &err) == 0 ? ctl_open_queue(ctl, environment, &q) : ctl_fail(&err);
 	for (; status == EX_OK && optind < argc; optind++)
 		status = add_file(ctl, http, q, environment, source, argv[optind]);
 	queue_free(q);
 	http_free_all(http);
-	return status;
-}
-
-/* ---- requeue, show */
-
-static int requeue(struct ctl *ctl, const struct set_environment *environment,
-	const char *const *ids, size_t count, const char *reason, bool steal)
-{
-	struct queue *q = NULL;
-	struct err err;
-	int64_t ready = 0, refused = 0;
-	int status = open_queue(ctl, environment, &q);
-
-	if (status == EX_OK &&
-		queue_requeue(q, ids, count, reason, steal, &ready, &refused, &err) != 0)
-		status = ctl_fail(&err);
-	queue_free(q);
-	if (status != EX_OK)
-		return status;
-	(void)printf("%lld document%s ready again\n", (long long)ready, ready == 1 ? "" : "s");
-	if (refused == 0)
-		return EX_OK;
-	(void)fprintf(stderr,
-		"indexocrctl: %lld left alone, they are claimed; --steal takes them from their "
-		"worker\n",
-		(long long)refused);
-	return EX_TEMPFAIL;
-}
-
-int ctl_requeue(struct ctl *ctl, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{"failed", no_argument, NULL, 'f'},
-		{"reason", required_argument, NULL, 'r'},
-		{"steal", no_argument, NULL, 's'},
-		{NULL, 0, NULL, 0},
-	};
-	const struct set_environment *environment;
-	const char *reason = NULL;
-	bool failed = false, steal = false;
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'f')
-			failed = true;
-		else if (option == 'r')
-			reason = optarg;
-		else if (option == 's')
-			steal = true;
-		else
-			return EX_USAGE;
-	}
-	if (optind == argc || failed == (optind < argc - 1))
-		return ctl_usage("requeue takes an environment and either ids or --failed");
-	environment = ctl_environment(ctl, argv[optind++]);
-	if (environment == NULL)
-		return EX_CONFIG;
-	return requeue(ctl, environment, failed ? NULL : (const char *const *)(argv + optind),
-		(size_t)(argc - optind), reason, steal);
-}
-
-int ctl_show(struct ctl *ctl, int argc, char **argv)
-{
-	const struct set_environment *environment;
-	struct queue *q = NULL;
-	char *json = NULL;
-	struct err err;
-	int status;
-
-	if (argc != 3)
-		return ctl_usage("show takes an environment and an id");
-	environment = ctl_environment(ctl, argv[1]);
-	if (environment == NULL)
-		return EX_CONFIG;
-	status = open_queue(ctl, environment, &q);
-	if (status == EX_OK) {
-		const int rc = queue_show(q, argv[2], &json, &err);
-
-		if (rc == -1)
-			status = ctl_fail(&err);
-		else if (rc == 1)
-			status = fprintf(stderr, "indexocrctl: there is no document %s in %s\n",
-					 argv[2], argv[1]) > 0
-					 ? EX_DATAERR
-					 : EX_IOERR;
-		else
-			(void)puts(json);
-	}
-	free(json);
-	queue_free(q);
 	return status;
 }

@@ -1,11 +1,11 @@
--- Takes this row if it is ready, or waits for its time; any source. Otherwise as claim.sql.
+-- Takes this row if it is ready, waits for its time or has failed; any source. Otherwise as claim.sql.
 -- $1 id  $2 worker  $3 claim token  $4 lease in ms  $5 attempts allowed
 WITH asked AS MATERIALIZED (
     SELECT q.:"id" AS id,
         q.ocr_completed_at IS NOT NULL
             OR q.ocr_attempts >= COALESCE(q.ocr_max_attempts, CAST($5 AS integer)) AS afresh
     FROM :"schema".:"queue" AS q
-    WHERE q.:"id" = CAST($1 AS :id_type) AND q.:"status" = :ready AND q.:"worker" IS NULL
+    WHERE q.:"id" = CAST($1 AS :id_type) AND q.:"status" IN (:ready, :failed) AND q.:"worker" IS NULL
     FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE :"schema".:"queue" AS q

@@ -90,6 +90,10 @@ class QueueClient:
     def depth(self):
         return self.call("depth")
 
+    def requeue(self, *ids, **options):
+        """What was done to each."""
+        return self.call("requeue", ids=list(ids), **options)["outcomes"]
+
     def migrate(self, **options):
         return self.call("migrate", **options)["statements"]
 

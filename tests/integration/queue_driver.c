@@ -188,7 +188,8 @@ static int call_release(struct driver *d, const cJSON *c, cJSON *answer, struct 
 
 	(void)answer;
 	job_from(c, &job);
-	return queue_release(d->q, json_text(c, "worker"), &job, err);
+	return queue_release(d->q, json_text(c, "worker"), &job, json_int(c, "delayMs", 0),
+		json_text(c, "why"), err);
 }
 
 /* Into the answer: the indexes that are lost, and those that were locked. */
@@ -359,17 +360,27 @@ static int call_add(struct driver *d, const cJSON *c, cJSON *answer, struct err 
 	return rc;
 }
 
+static void add_outcome(void *arg, const char *id, const char *outcome, const char *worker)
+{
+	(void)id;
+	(void)worker;
+	cJSON_AddItemToArray(arg, cJSON_CreateString(outcome));
+}
+
+/* Without ids: all that failed. */
 static int call_requeue(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
 {
 	struct set_list ids = list_of(json_get(c, "ids"));
 	int64_t count = 0;
-	int64_t refused = 0;
-	const int rc = queue_requeue(d->q,
-		json_get(c, "ids") != NULL ? (const char *const *)ids.items : NULL, ids.count,
-		json_text(c, "reason"), json_bool(c, "steal", false), &count, &refused, err);
+	int rc;
 
+	if (json_get(c, "ids") != NULL)
+		rc = queue_requeue(d->q, (const char *const *)ids.items, ids.count,
+			json_bool(c, "steal", false), add_outcome,
+			cJSON_AddArrayToObject(answer, "outcomes"), err);
+	else
+		rc = queue_requeue_failed(d->q, json_text(c, "reason"), &count, err);
 	json_add_int(answer, "count", count);
-	json_add_int(answer, "refused", refused);
 	list_fini(&ids);
 	return rc;
 }
@@ -382,6 +393,15 @@ static int call_show(struct driver *d, const cJSON *c, cJSON *answer, struct err
 	if (rc == 0)
 		cJSON_AddItemToObject(answer, "row", json_parse(text, strlen(text)));
 	free(text);
+	return rc;
+}
+
+static int call_locked(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	bool locked = false;
+	const int rc = queue_is_locked(d->q, json_text(c, "id"), &locked, err);
+
+	cJSON_AddBoolToObject(answer, "locked", locked);
 	return rc;
 }
 
@@ -428,6 +448,7 @@ static const struct call {
 	{"add", call_add},
 	{"requeue", call_requeue},
 	{"show", call_show},
+	{"locked", call_locked},
 	{"migrate", call_migrate},
 	{"close", call_close},
 };

@@ -174,7 +174,7 @@ def test_tables_and_columns_can_be_renamed(database, new_client):
     assert db.one('SELECT state, who, "re""sult"::json -> \'pages\' -> 0 ->> \'text\', boosted ->> \'totalPages\' '
                   'FROM "Work Queue"."extraction queue"') == (40, None, "é", "1")
     assert client.call("show", id=row)["row"]["status"] == "done"
-    assert client.call("requeue", ids=[row])["count"] == 1
+    assert client.requeue(row) == ["requeued"]
     job = client.claim()
     assert client.fail(job) == 0
     assert client.call("requeue")["count"] == 1

@@ -160,7 +160,7 @@ def test_foreign_claims_are_counted_and_never_touched(database, new_client):
     assert client.reclaim(daemon="d1") == 0
     assert client.reclaim(prefix="w-1/d1/1/", crashed=True, reason="x") == 0
     assert client.claims_held() == []
-    assert client.call("requeue", ids=["1"])["refused"] == 1
+    assert client.requeue("1") == ["foreign"]
     assert db.execute("SELECT * FROM extraction_queue ORDER BY id") == before
 
 

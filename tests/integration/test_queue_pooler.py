@@ -27,7 +27,7 @@ def test_everything_but_listen_works_behind_a_transaction_pooler(database, new_c
         depth = client.depth()
         assert (depth["ready"], depth["claimed"], depth["failed"]) == (4, 0, 1)
         assert client.call("requeue")["count"] == 1
-        assert client.call("requeue", ids=[done["id"]])["count"] == 1
+        assert client.requeue(done["id"]) == ["requeued"]
         row = client.call("add", source="index", path="p")["id"]
         assert client.call("show", id=row)["row"]["path"] == "p"
         assert other.claim(id=row)["id"] == row

@@ -121,7 +121,7 @@ def test_a_page_that_could_not_be_read_is_read_again_after_a_requeue(settled):
     unread = {"page": 2, "tokens": 1, "result": {"page": 2, "isCompleted": False, "error": "refused", "lines": []}}
     client.checkpoint(job, [page(1), unread])
     client.fail(job)
-    client.call("requeue", ids=[job["id"]])
+    client.requeue(job["id"])
     again = client.claim()
     assert client.checkpoints(again) == [1]
     assert client.checkpoint(again, [page(2, lines=3)]) == 0
@@ -236,6 +236,22 @@ def test_a_failure_that_no_text_helps_is_an_error_and_the_claim_stands(settled):
         client.fail(job)
     assert failure.value.code == "23514"
     assert client.renew(job) == []
+
+
+def test_a_release_may_wait_and_say_why(settled):
+    db, client, job = settled
+    db.execute("UPDATE extraction_queue SET ocr_attempts = 2, ocr_error = 'of before'")
+    client.call("release", worker="w-1", id=job["id"], token=job["token"], delayMs=60_000, why="no room")
+    assert db.row(job["id"], "status_id", "ocr_attempts", "ocr_error") == (3, 1, "no room")
+    assert db.row(job["id"], "ocr_not_before - ocr_last_error_at = interval '60 seconds'")
+    assert client.claim() is None
+
+
+def test_a_release_whose_reason_is_refused_is_done_without(settled):
+    db, client, job = settled
+    db.execute("ALTER TABLE extraction_queue ADD CHECK (ocr_error IS NULL)")
+    client.call("release", worker="w-1", id=job["id"], token=job["token"], why="no room")
+    assert db.row(job["id"], "status_id", "ocr_error", "ocr_not_before") == (3, None, None)
 
 
 def test_a_release_gives_the_attempt_back(settled):

@@ -11,6 +11,7 @@ new_tree() {
     rm -rf "$work/tree"
     mkdir -p "$work/tree/src" "$work/tree/tests" "$work/tree/man" "$work/tree/build/src"
     cp -R tests/lint "$work/tree/tests/"
+    sed -i '/^ERR_/d' "$work/tree/tests/lint/failures" # none is made there
     cp configure.ac Makefile.am .clang-format .clang-tidy "$work/tree/"
     cp "$build/config.h" "$work/tree/build/"
     cd "$work/tree" || exit 70
@@ -66,7 +67,7 @@ plant() {
 
 planted=0
 new_tree
-checks="headers layers sizes words one_library globals format shell manual cppcheck tidy"
+checks="headers layers failures sizes words one_library globals format shell manual cppcheck tidy"
 for check in $checks; do
     run "$check" || fault "$check finds in a sound tree: $(head -n 1 "$work/said")"
 done
@@ -85,6 +86,15 @@ plant src/helpers/render_plan.c '#include "../http.h"\n'
 finds layers 'helpers/render_plan.c:1: helpers/render (level 30) includes ../http.h of http (level 40)'
 plant src/stray.c '\n'
 finds layers 'stray.c: is in no module'
+
+plant src/storage.c 'int f(void)\n{\n\treturn err_set(err, ERR_MISSING,\n\t\t"gone", "it is %%s", "away");\n}\n'
+finds failures 'ERR_MISSING gone: has no line'
+plant src/storage.c 'int f(void)\n{\n\treturn err_errno(err, ERR_SYSTEM, "cannot open %%s", a);\n}\n'
+finds failures 'ERR_SYSTEM system: has no line'
+plant tests/lint/failures 'ERR_MISSING gone again\n'
+finds failures 'ERR_MISSING gone: is in tests/lint/failures, but nothing makes it'
+plant tests/lint/failures 'ERR_MISSING gone perhaps\n'
+finds failures 'not "kind code fate"'
 
 plant src/json.c "\nint json_long(void)\n{\n$(printf '%078d' 0 | sed 's/0/\\n/g')\n\treturn 0;\n}\n"
 finds sizes 'json_long() has 82 lines'

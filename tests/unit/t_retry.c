@@ -1,12 +1,14 @@
 /*
- * Specification of retry.h: every cell of both tables.
+ * Specification of retry.h: every cell of both tables, and every failure there is.
  */
 #include "retry.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -158,6 +160,86 @@ static void a_document_is_tried_again_failed_or_released_by_the_table(void **sta
 		}
 }
 
+/* ERR_QUOTA_DAY is called "quota_day" elsewhere; here the table has it as the sources do. */
+static enum err_kind kind_called(const char *name)
+{
+	static const char *const names[ERR_KINDS] = {
+		[ERR_CONFIG] = "ERR_CONFIG",
+		[ERR_QUOTA] = "ERR_QUOTA",
+		[ERR_QUOTA_DAY] = "ERR_QUOTA_DAY",
+		[ERR_TRANSIENT] = "ERR_TRANSIENT",
+		[ERR_MISSING] = "ERR_MISSING",
+		[ERR_DOCUMENT] = "ERR_DOCUMENT",
+		[ERR_REFUSED] = "ERR_REFUSED",
+		[ERR_REQUEST] = "ERR_REQUEST",
+		[ERR_TRUNCATED] = "ERR_TRUNCATED",
+		[ERR_EMPTY] = "ERR_EMPTY",
+		[ERR_LOST] = "ERR_LOST",
+		[ERR_STOPPED] = "ERR_STOPPED",
+		[ERR_SYSTEM] = "ERR_SYSTEM",
+		[ERR_BUG] = "ERR_BUG",
+	};
+
+	for (int kind = 0; kind < ERR_KINDS; kind++)
+		if (names[kind] != NULL && strcmp(names[kind], name) == 0)
+			return (enum err_kind)kind;
+	fail_msg("there is no kind %s", name);
+	return ERR_NONE;
+}
+
+static const char *fate_of(enum err_kind kind, int attempt)
+{
+	const struct err err = failure(kind, 0);
+
+	switch (letter(retry_document(&err, attempt, ATTEMPTS, &queue, 0.5))) {
+	case 'A':
+		return "again";
+	case 'R':
+		return "nobody";
+	case 'D':
+		return "drop";
+	default:
+		return "fails";
+	}
+}
+
+/* tests/lint/failures.sh sees to it that the table has them all. */
+static void every_failure_has_the_fate_that_the_table_says(void **state)
+{
+	const char *srcdir = getenv("srcdir");
+	char path[4096], line[256], kind[32], code[64], fate[16];
+	int failures = 0;
+	FILE *f;
+
+	(void)state;
+	(void)snprintf(path, sizeof path, "%s/tests/lint/failures", srcdir != NULL ? srcdir : ".");
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f) != NULL) {
+		if (line[0] == '#' || sscanf(line, "%31s %63s %15s", kind, code, fate) != 3)
+			continue;
+		failures++;
+		if (strcmp(fate_of(kind_called(kind), 1), fate) != 0)
+			fail_msg("%s %s: %s", kind, code, fate_of(kind_called(kind), 1));
+		if (strcmp(fate, "again") == 0)
+			assert_string_equal(fate_of(kind_called(kind), ATTEMPTS), "fails");
+	}
+	(void)fclose(f);
+	assert_true(failures > 100);
+}
+
+static void what_this_host_has_no_room_for_waits_and_lets_others_come_first(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < ERR_KINDS; kind++) {
+		const struct err err = failure((enum err_kind)kind, 0);
+
+		assert_int_equal(
+			retry_document(&err, 1, ATTEMPTS, &queue, 0.5).waits, kind == ERR_SYSTEM);
+		assert_false(retry_page(&err, 1, TRIES, 0.5).waits);
+	}
+}
+
 static void a_documents_delay_takes_the_hint_within_bounds(void **state)
 {
 	struct err err = failure(ERR_QUOTA, 100000);
@@ -204,6 +286,8 @@ int main(void)
 		cmocka_unit_test(a_page_waits_for_the_longer_of_hint_and_back_off),
 		cmocka_unit_test(a_wait_of_more_than_five_minutes_does_not_hold_the_worker),
 		cmocka_unit_test(a_document_is_tried_again_failed_or_released_by_the_table),
+		cmocka_unit_test(every_failure_has_the_fate_that_the_table_says),
+		cmocka_unit_test(what_this_host_has_no_room_for_waits_and_lets_others_come_first),
 		cmocka_unit_test(a_documents_delay_takes_the_hint_within_bounds),
 		cmocka_unit_test(back_off_doubles_up_to_its_cap_with_full_jitter),
 		cmocka_unit_test(an_unknown_kind_is_a_bug_and_reads_no_table_past_its_end),

@@ -676,7 +676,7 @@ static void a_document_that_finds_no_room_is_tried_again_later(void **state)
 		assert_int_equal(document_intake_add(&in, head, cases[i].before + 100, &err), 0);
 		assert_int_equal(add_within(&in, cases[i].max_bytes, 4000, &err), -1);
 		assert_int_equal(err.kind, ERR_TRANSIENT);
-		assert_string_equal(err.code, "tmpdir-full");
+		assert_string_equal(err.code, "tmpdir-small");
 		assert_non_null(strstr(err.text, tmpdir));
 		document_intake_fini(&in);
 	}

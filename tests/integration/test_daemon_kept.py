@@ -1,0 +1,133 @@
+"""A database that is away while documents of it are in work: what was paid for is kept, and the worker is free for others."""
+
+import signal
+
+import pytest
+
+import offices
+import servers
+from test_daemon_life import calls, pages_document, sections
+
+DONE, FAILED, CLAIMED, READY = 4, 5, 2, 3
+LEASE_S = 3
+
+
+class Outage:
+    """An office whose database can go away and come back."""
+
+    def __init__(self, server, new_client):
+        self.server = server
+        self.office = offices.Office(servers.Database(server))
+        client = new_client(self.office.db.url)
+        client.migrate()
+        client.close()
+        self.db = self.office.db
+        self.db.execute("CREATE TABLE audit (id text, worker text, status int)")
+        self.db.execute("""CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO audit VALUES (OLD.id::text, OLD.worker_id, NEW.status_id); RETURN NEW; END $$""")
+        self.db.execute("CREATE TRIGGER note BEFORE UPDATE ON extraction_queue FOR EACH ROW WHEN (OLD.status_id = 2 AND NEW.status_id <> 2) EXECUTE FUNCTION note()")
+
+    def begin(self):
+        self.db.connection.close()
+        self.server.stop()
+
+    def end(self):
+        self.server.start()
+        self.db.connection = self.server.connect(self.db.name)
+
+
+@pytest.fixture
+def away(own_postgres, new_client):
+    outage = Outage(own_postgres, new_client)
+    yield outage
+    outage.office.close()
+
+
+def kept(daemon):
+    return sum(p.get("kept", 0) for p in daemon.processes())
+
+
+
+@pytest.mark.parametrize("pages, when", [(2, "the result is written"), (12, "pages are read")])
+def test_a_document_whose_database_is_away_is_kept_and_other_environments_go_on(away, new_office, new_daemon, gemini, tmp_path, pages, when):
+    other, double = new_office(), gemini()
+    double.control("delay", {"ms": 500})
+    held = pages_document(away.office, tmp_path / "doc.pdf", pages=pages)
+    daemon = new_daemon({"prod": away.office.settings(), "staging": other.settings()}, sections=sections(double, lease=LEASE_S), workers=1).start()
+    servers.wait_for(lambda: len(calls(double)) >= pages - 1 if pages == 2 else len(calls(double)) >= 3, "the moment")
+    away.begin()
+    servers.wait_for(lambda: kept(daemon) == 1, "the document to be kept")
+    read = len(calls(double))
+    ids = [pages_document(other, tmp_path / "doc.pdf", f"{n}.pdf", 1, 100 + n) for n in range(3)]
+    servers.wait_for(lambda: all(other.db.row(i, "status_id") == DONE for i in ids), "the other environment's documents, while this one is away")
+    assert kept(daemon) == 1 and len(calls(double)) == read + 3
+    away.end()
+    servers.wait_for(lambda: away.db.row(held, "status_id") == DONE, "the document that was kept")
+    assert away.db.row(held, "ocr_attempts", "ocr_losses") == (1, 0)
+    assert [p["page"] for p in away.office.document(held)["pages"]] == list(range(1, pages + 1))
+    assert len(calls(double)) == pages + 3, f"no page is read twice: away while {when}"
+    assert away.db.execute("SELECT * FROM audit") == [(held, "test-1", DONE)], "written once, and never given back"
+    assert kept(daemon) == 0
+    assert daemon.drain() == 0
+
+
+def test_two_hosts_complete_what_they_held_after_an_outage_longer_than_the_lease(away, new_daemon, gemini, tmp_path):
+    double = gemini()
+    double.control("delay", {"ms": 400})
+    ids = [pages_document(away.office, tmp_path / "doc.pdf", f"{n}.pdf", 12, 20 * n) for n in range(4)]
+    hosts = [new_daemon({"prod": away.office.settings()}, sections=sections(double, lease=LEASE_S), workers=2, worker_id=f"host{n}").start() for n in (1, 2)]
+    servers.wait_for(lambda: away.office.count(CLAIMED) == 4 and len(calls(double)) >= 8, "four documents in work")
+    holders = dict(away.db.execute("SELECT id::text, worker_id FROM extraction_queue"))
+    assert sorted(holders.values()) == ["host1-1", "host1-2", "host2-1", "host2-2"]
+    away.begin()
+    for host in hosts:
+        servers.wait_for(lambda h=host: kept(h) == 2, "the lease to end, and what was read to be kept")
+    away.end()
+    servers.wait_for(away.office.idle, "all documents")
+    assert away.db.execute("SELECT DISTINCT status_id, ocr_attempts, ocr_losses FROM extraction_queue") == [(DONE, 1, 0)]
+    assert dict(away.db.execute("SELECT id, worker FROM audit")) == holders and away.db.one("SELECT count(*) FROM audit") == 4
+    assert len(calls(double)) == 48 and len(ids) == 4
+    for host in hosts:
+        assert host.drain() == 0
+
+
+def test_a_failure_is_kept_as_well(away, new_daemon, gemini, tmp_path):
+    double = gemini()
+    double.control("delay", {"ms": 1500})
+    double.fail("400_image", times=-1)
+    id_ = pages_document(away.office, tmp_path / "doc.pdf", pages=1)
+    settings = sections(double, lease=LEASE_S, page_tries=1)
+    settings["queue"]["max_attempts"] = 1
+    daemon = new_daemon({"prod": away.office.settings()}, sections=settings, workers=1).start()
+    servers.wait_for(lambda: calls(double), "the call")
+    away.begin()
+    servers.wait_for(lambda: kept(daemon) == 1, "the failure to be kept")
+    away.end()
+    servers.wait_for(lambda: away.db.row(id_, "status_id") == FAILED, "the failure")
+    assert away.db.row(id_, "ocr_attempts") == 1 and "page 1" in away.db.row(id_, "ocr_error")
+    assert len(calls(double)) == 1, "what failed for good is not paid for again"
+    assert daemon.drain() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_stop_waits_for_what_is_kept_and_an_interrupt_does_not(away, new_daemon, gemini, tmp_path, number):
+    double = gemini()
+    double.control("delay", {"ms": 500})
+    id_ = pages_document(away.office, tmp_path / "doc.pdf", pages=6)
+    daemon = new_daemon({"prod": away.office.settings()}, sections=sections(double, lease=LEASE_S), workers=1).start()
+    servers.wait_for(lambda: len(calls(double)) >= 3, "pages")
+    away.begin()
+    servers.wait_for(lambda: kept(daemon) == 1, "the document to be kept")
+    daemon.process.send_signal(number)
+    if number == signal.SIGQUIT:
+        assert daemon.wait() == 0, "an interrupt waits for no database"
+    away.end()
+    if number == signal.SIGTERM:
+        assert daemon.wait() == 0
+        assert away.db.row(id_, "status_id", "ocr_attempts", "ocr_losses") == (DONE, 1, 0)
+        assert len(calls(double)) == 6
+        return
+    successor = new_daemon({"prod": away.office.settings()}, sections=sections(double, lease=LEASE_S), workers=1, host_directory=daemon.directory).start()
+    servers.wait_for(lambda: away.db.row(id_, "status_id") == DONE, "the document, by the next daemon")
+    assert away.db.row(id_, "ocr_attempts", "ocr_losses") == (1, 1)
+    assert successor.drain() == 0
