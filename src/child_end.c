@@ -22,33 +22,14 @@ struct dead {
 
 /* ---- for the keeper: a claim that nobody holds any more */
 
-/*
- * The claim's token without its number, as far as it can be ours: what a taken-over process wrote there must not give back the claims of
- * others.
- */
-static bool prefix_of(const struct child_table *t, const struct dead *dead, char *prefix)
-{
-	const char *end = strrchr(dead->last.token, '/');
-	char own[CLAIM_TOKEN_BYTES];
-	size_t len, own_len;
-
-	if (dead->last.claim == 0 || end == NULL)
-		return false;
-	(void)snprintf(prefix, CLAIM_TOKEN_BYTES, "%.*s/", (int)(end - dead->last.token),
-		dead->last.token);
-	(void)snprintf(own, sizeof own, "-%d/%s/%lld/", dead->slot,
-		scoreboard_daemon(t->scoreboard), (long long)dead->child->spawn);
-	len = strlen(prefix);
-	own_len = strlen(own);
-	return len > own_len && strcmp(prefix + len - own_len, own) == 0;
-}
-
 static void leave_claim_to_keeper(struct child_table *t, const struct dead *dead)
 {
+	const struct obituary_owner whose = {
+		dead->slot, scoreboard_daemon(t->scoreboard), dead->child->spawn};
 	struct sb_obituary words = {
 		.environment = dead->last.environment, .crashed = dead->decision.crashed};
 
-	if (!prefix_of(t, dead, words.prefix))
+	if (dead->last.claim == 0 || !obituary_prefix(&whose, dead->last.token, words.prefix))
 		return;
 	obituary_of_document(&dead->death, &dead->decision,
 		scoreboard_environment_name(t->scoreboard, words.environment), words.reason,

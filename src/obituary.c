@@ -1,6 +1,7 @@
 #include "obituary.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* An id is a number or a UUID; whatever else stands there is shown, as far as it can be. */
 static void copy_clean(char *to, size_t size, const char *from)
@@ -65,4 +66,21 @@ void obituary_of_document(const struct sb_death *death, const struct restart_dec
 		(void)snprintf(text, size, "worker %s at page %d", how, death->page);
 	else
 		(void)snprintf(text, size, "worker %s while %s", how, sb_state_name(death->state));
+}
+
+bool obituary_prefix(
+	const struct obituary_owner *owner, const char *token, char prefix[CLAIM_TOKEN_BYTES])
+{
+	const char *end = strrchr(token, '/');
+	char own[CLAIM_TOKEN_BYTES];
+	size_t len, own_len;
+
+	if (end == NULL)
+		return false;
+	(void)snprintf(prefix, CLAIM_TOKEN_BYTES, "%.*s/", (int)(end - token), token);
+	(void)snprintf(own, sizeof own, "-%d/%s/%lld/", owner->slot, owner->daemon,
+		(long long)owner->spawn);
+	len = strlen(prefix);
+	own_len = strlen(own);
+	return len > own_len && strcmp(prefix + len - own_len, own) == 0;
 }

@@ -15,7 +15,9 @@
 #include "restart.h"
 #include "scoreboard.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { OBITUARY_BYTES = 320 };
 
@@ -36,5 +38,19 @@ void obituary_how(const struct restart_decision *decision, char text[OBITUARY_BY
  */
 void obituary_of_document(const struct sb_death *death, const struct restart_decision *decision,
 	const char *environment, char *text, size_t size);
+
+/* Whose claim it can have been, as the master knows. */
+struct obituary_owner {
+	int slot;
+	const char *daemon;
+	int64_t spawn;
+};
+
+/*
+ * The claim's token without its number, "<worker id>/<daemon>/<spawn>/"; false where it is not the
+ * owner's: nobody gives back the claims of others by dying.
+ */
+bool obituary_prefix(
+	const struct obituary_owner *owner, const char *token, char prefix[CLAIM_TOKEN_BYTES]);
 
 #endif

@@ -129,6 +129,37 @@ static void the_longest_of_everything_is_cut_not_overflowed(void **state)
 	assert_non_null(strstr(doing, "page 2147483647 of 2147483647"));
 }
 
+static void only_its_own_claim_is_left_by_a_dead_worker(void **state)
+{
+	static const struct {
+		const char *token;
+		const char *prefix; /* NULL = not his */
+	} cells[] = {
+		{"ocr-h-3/d1/77/5", "ocr-h-3/d1/77/"},
+		{"3-3/d1/77/999", "3-3/d1/77/"},
+		{"ocr-h-2/d1/77/5", NULL},  /* another slot's */
+		{"ocr-h-13/d1/77/5", NULL}, /* and one that only ends like it */
+		{"ocr-h-3/d2/77/5", NULL},  /* another daemon's */
+		{"ocr-h-3/d1/76/5", NULL},  /* of an earlier life */
+		{"ocr-h-3/d1/77", NULL},
+		{"-3/d1/77/5", NULL}, /* nobody is called so */
+		{"/", NULL},
+		{"", NULL},
+		{"nonsense", NULL},
+	};
+	const struct obituary_owner owner = {3, "d1", 77};
+	char prefix[CLAIM_TOKEN_BYTES];
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cells); i++) {
+		const bool own = obituary_prefix(&owner, cells[i].token, prefix);
+
+		assert_int_equal(own, cells[i].prefix != NULL);
+		if (own)
+			assert_string_equal(prefix, cells[i].prefix);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +167,7 @@ int main(void)
 		cmocka_unit_test(one_without_a_document_was_only_in_a_state),
 		cmocka_unit_test(nonsense_from_a_dead_process_breaks_no_line),
 		cmocka_unit_test(the_longest_of_everything_is_cut_not_overflowed),
+		cmocka_unit_test(only_its_own_claim_is_left_by_a_dead_worker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

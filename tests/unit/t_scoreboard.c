@@ -298,6 +298,48 @@ static void an_environment_keeps_its_index(void **state)
 	assert_int_equal(scoreboard_environment_index(sb, "one too many", "db"), -1);
 }
 
+static void the_last_death_of_a_slot_stays_until_the_slot_is_retired(void **state)
+{
+	struct scoreboard *sb = *state;
+	const struct sb_death death = {
+		.at_ms = 1, .pid = 4711, .reason = "SIGSEGV", .document = "456", .page = 3};
+	struct sb_death seen;
+
+	assert_false(scoreboard_death_get(sb, 7, &seen));
+	scoreboard_death(sb, 7, &death);
+	scoreboard_bury(sb, 7);
+	assert_true(scoreboard_death_get(sb, 7, &seen));
+	assert_string_equal(seen.reason, "SIGSEGV");
+	assert_string_equal(seen.document, "456");
+	assert_int_equal(seen.pid, 4711);
+	scoreboard_retire(sb, 7);
+	assert_false(scoreboard_death_get(sb, 7, &seen));
+}
+
+static void a_loop_is_there_until_it_is_taken_back(void **state)
+{
+	struct scoreboard *sb = *state;
+	struct sb_loop seen;
+
+	assert_false(scoreboard_loop_get(sb, &seen));
+	scoreboard_loop(sb, &(struct sb_loop){.workers = 4, .reason = "SIGSEGV, before ready"});
+	assert_true(scoreboard_loop_get(sb, &seen));
+	assert_string_equal(seen.reason, "SIGSEGV, before ready");
+	scoreboard_loop(sb, &(struct sb_loop){0});
+	assert_false(scoreboard_loop_get(sb, &seen));
+}
+
+static void last_words_are_forgotten_with_the_burial(void **state)
+{
+	struct scoreboard *sb = *state;
+	struct crash_words words;
+
+	scoreboard_last_words(sb, 8)->signal = SIGSEGV;
+	assert_true(crash_read(scoreboard_last_words(sb, 8), &words));
+	scoreboard_bury(sb, 8);
+	assert_false(crash_read(scoreboard_last_words(sb, 8), &words));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +364,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(waking_is_seen_once, open_board, close_board),
 		cmocka_unit_test_setup_teardown(
 			obituaries_wait_until_they_are_cleared, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			the_last_death_of_a_slot_stays_until_the_slot_is_retired, open_board,
+			close_board),
+		cmocka_unit_test_setup_teardown(
+			a_loop_is_there_until_it_is_taken_back, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			last_words_are_forgotten_with_the_burial, open_board, close_board),
 		cmocka_unit_test_setup_teardown(
 			an_environment_keeps_its_index, open_board, close_board),
 	};
