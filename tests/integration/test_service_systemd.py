@@ -45,6 +45,8 @@ def test_make_sets_the_paths_it_was_configured_with(builddir):
         made = (builddir / "packaging" / "systemd" / name).read_text()
         assert not re.search(r"@[A-Za-z_]+@", made)
         assert re.search(rf"^ExecStart=/\S+/indexocrd -c {conf}$", made, re.M)
+    script = (builddir / "packaging" / "sysvinit" / "indexocrd").read_text()
+    assert not re.search(r"@[A-Za-z_]+@", script) and re.search(r"^DAEMON=/\S+/indexocrd$", script, re.M)
 
 
 def test_the_account_is_made_by_sysusers(tmp_path):
