@@ -25,7 +25,7 @@ enum {
 	PROBE_CONNECT_MS =
 		1000, /* of an environment that failed: the others are not to wait long for it */
 	PROBE_STATEMENT_MS = 2000,
-	OUTAGE_MAX_MS = 15 * 1000, /* or a quarter of the lease: see longest_pause_ms() */
+	OUTAGE_MAX_MS = 15 * 1000, /* or a quarter of the lease: see outage_max_ms() */
 	LISTEN_PROOF_MS = 60 * 1000,
 	ORPHAN_MS = 75 * 1000, /* longer than a worker's: the keeper sees them out */
 	ORPHAN_SILENT_MS = 15 * 1000
