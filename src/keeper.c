@@ -5,6 +5,7 @@
 #include "heartbeat.h"
 #include "http.h"
 #include "keeper_lease.h"
+#include "keeper_prune.h"
 #include "keeper_reclaim.h"
 #include "log.h"
 #include "mem.h"
@@ -45,6 +46,7 @@ struct ward {
 	bool said_polling;
 	bool previous_settled; /* nothing of this host's previous daemon stands any more */
 	int64_t look_ms, renew_ms, promote_ms, sweep_ms, previous_ms; /* due times */
+	struct prune prune;
 };
 
 struct keeper {
@@ -289,7 +291,7 @@ static int tend_due(struct keeper *k, struct ward *w, struct err *err)
 		return -1;
 	if (due(&w->look_ms, q->poll_interval_ms) && look(k, w, err) != 0)
 		return -1;
-	return 0;
+	return prune_stored_pages(&w->prune, w->queue, w->settings->name, err);
 }
 
 static void tend(struct keeper *k, struct ward *w)
