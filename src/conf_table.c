@@ -109,6 +109,8 @@ const struct conf_key conf_keys[] = {
 	.help = "A page that could not be read makes the document fail, or is kept with a warning"},
 {"queue", "result_format", CONF_WORD, "pages", TO(queue.result_format), WORDS(result),
 	.help = "What is stored: the result document, or its text only"},
+{"queue", "checkpoint_days", CONF_INTEGER, "30", TO(queue.checkpoint_days), RANGE(1, 3650, "days"),
+	.help = "Pages already read of a document that is not finished are kept this long"},
 {"queue", "adopt_foreign_after", CONF_SECONDS, "0", TO(queue.adopt_foreign_after_ms), RANGE(0, 31536000, "seconds"),
 	.help = "Take over claims of other programs that stayed unchanged this long; 0 = never"},
 {"queue", "idle_close", CONF_SECONDS, "60", TO(queue.idle_close_ms), RANGE(1, 86400, "seconds"),

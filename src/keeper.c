@@ -5,6 +5,7 @@
 #include "heartbeat.h"
 #include "http.h"
 #include "keeper_lease.h"
+#include "keeper_prune.h"
 #include "keeper_reclaim.h"
 #include "log.h"
 #include "mem.h"
@@ -25,7 +26,7 @@ enum {
 	PROBE_CONNECT_MS =
 		1000, /* of an environment that failed: the others are not to wait long for it */
 	PROBE_STATEMENT_MS = 2000,
-	OUTAGE_MAX_MS = 15 * 1000, /* or a quarter of the lease: see longest_pause_ms() */
+	OUTAGE_MAX_MS = 15 * 1000, /* or a quarter of the lease: see outage_max_ms() */
 	LISTEN_PROOF_MS = 60 * 1000,
 	ORPHAN_MS = 75 * 1000, /* longer than a worker's: the keeper sees them out */
 	ORPHAN_SILENT_MS = 15 * 1000
@@ -45,6 +46,7 @@ struct ward {
 	bool said_polling;
 	bool previous_settled; /* nothing of this host's previous daemon stands any more */
 	int64_t look_ms, renew_ms, promote_ms, sweep_ms, previous_ms; /* due times */
+	struct prune prune;
 };
 
 struct keeper {
@@ -289,7 +291,7 @@ static int tend_due(struct keeper *k, struct ward *w, struct err *err)
 		return -1;
 	if (due(&w->look_ms, q->poll_interval_ms) && look(k, w, err) != 0)
 		return -1;
-	return 0;
+	return prune_stored_pages(&w->prune, w->queue, w->settings->name, err);
 }
 
 static void tend(struct keeper *k, struct ward *w)

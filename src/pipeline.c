@@ -15,7 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PENDING_ENOUGH_BYTES = 8 << 20, PENDING_MAX_BYTES = 256 << 20 };
+enum {
+	PENDING_ENOUGH_BYTES = 8 << 20,
+	PENDING_MAX_BYTES = 256 << 20,
+	STORE_EVERY_MS = 100 /* where pages come faster, several go into one statement */
+};
 
 /* One document on its way. Every stage fills in its part; run_end() frees them all. */
 struct run {
@@ -31,7 +35,8 @@ struct run {
 	bool *known; /* owned; [page] = stored by an earlier attempt */
 	int known_count, known_max;
 	int done;
-	struct buf pending; /* pages that are read and not stored: a JSON array without its end */
+	struct buf pending;   /* pages that are read and not stored: a JSON array without its end */
+	int64_t store_due_ms; /* boot time until which others may still join them */
 };
 
 static struct scoreboard *board(const struct run *run)
@@ -247,17 +252,31 @@ static int store_pending(struct run *run, struct err *err)
 	return rc;
 }
 
+static bool is_waiting(const struct run *run)
+{
+	return run->pending.len > 0 && !is_last(run);
+}
+
+static int64_t turn_due(void *arg)
+{
+	const struct run *run = arg;
+
+	return is_waiting(run) ? run->store_due_ms : INT64_MAX;
+}
+
 /*
- * Pages are stored as soon as they are there, so that no crash pays for one twice: those of one round together. Where storing
- * takes its time more of them come meanwhile, and the next round takes these in one statement. The last ones go with the
- * result itself. While the database is away they are kept, and reading goes on as long as the lease is good.
+ * A page is stored as soon as it is there, so that no crash pays for it twice; where several come within a moment, they go
+ * together. The last ones go with the result itself. While the database is away they are kept, and reading goes on as
+ * long as the lease is good.
  */
 static int turn(void *arg, struct err *err)
 {
 	struct run *run = arg;
-	const bool waiting = run->pending.len > 0 && !is_last(run);
+	const bool waiting = is_waiting(run) && run->store_due_ms <= clock_boot_ms();
 	const int rc = waiting ? store_pending(run, err) : 0;
 
+	if (waiting)
+		run->store_due_ms = clock_boot_ms() + STORE_EVERY_MS;
 	run->store->turn(run->store->arg);
 	if (rc == -1)
 		return -1;
@@ -280,7 +299,8 @@ static int read_pages(struct run *run, struct err *err)
 		.limiter = run->p->limiter,
 		.render = run->render,
 		.prompt = &run->prompt.engine,
-		.events = {sending, answered, waited, checkpoint, turn, may_send, pace, run},
+		.events = {sending, answered, waited, checkpoint, turn, turn_due, may_send, pace,
+			run},
 	};
 
 	scoreboard_state(board(run), slot(run), SB_READING);

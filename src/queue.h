@@ -121,6 +121,12 @@ int queue_claims(struct queue *q, const char *daemon,
  * waits. */
 int queue_promote(struct queue *q, int *count, int64_t *next_ms, struct err *err);
 
+/*
+ * Deletes stored pages that are older than queue.checkpoint_days, of documents that nobody works on or that are gone; a
+ * batch. behind: where the last one ended, "" = from the beginning; "" again when the end of the table is reached.
+ */
+int queue_prune(struct queue *q, char behind[JOB_ID_BYTES], int *count, struct err *err);
+
 /* Counts are exact up to 100,000, then 100,001. */
 struct queue_depth {
 	int64_t ready, waiting, claimed, foreign, failed;

@@ -1,4 +1,4 @@
-/* Renew, reclaim, promote, depth: what the keeper does for all workers of its host. */
+/* Renew, reclaim, promote, prune, depth: what the keeper does for all workers of its host. */
 #include "queue.h"
 
 #include "mem.h"
@@ -7,7 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PROMOTE_AT_ONCE = 1000, PROMOTE_AGAIN_MS = 1000, DEPTH_AT_MOST = 100001 };
+enum {
+	PRUNE_AT_ONCE = 5000,
+	PROMOTE_AT_ONCE = 1000,
+	PROMOTE_AGAIN_MS = 1000,
+	DEPTH_AT_MOST = 100001
+};
 
 static enum queue_lease_fate fate_of(const struct db_result *r, int row)
 {
@@ -114,6 +119,27 @@ int queue_promote(struct queue *q, int *count, int64_t *next_ms, struct err *err
 	 * the batch was full. */
 	if (db_text(r, 0, 1) != NULL && *next_ms <= 0)
 		*next_ms = *count == PROMOTE_AT_ONCE ? 0 : PROMOTE_AGAIN_MS;
+	db_result_free(r);
+	return 0;
+}
+
+int queue_prune(struct queue *q, char behind[JOB_ID_BYTES], int *count, struct err *err)
+{
+	char days[QUEUE_NUMBER_BYTES];
+	char at_most[QUEUE_NUMBER_BYTES];
+	const char *const params[] = {
+		behind[0] != '\0' ? behind : NULL,
+		queue_number(days, q->settings->checkpoint_days),
+		queue_number(at_most, PRUNE_AT_ONCE),
+	};
+	struct db_result *r = NULL;
+
+	*count = 0;
+	if (queue_run(q, "prune", 3, params, &r, err) != 0)
+		return -1;
+	*count = (int)db_int(r, 0, 0);
+	(void)snprintf(
+		behind, JOB_ID_BYTES, "%s", db_text(r, 0, 1) != NULL ? db_text(r, 0, 1) : "");
 	db_result_free(r);
 	return 0;
 }

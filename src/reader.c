@@ -317,8 +317,11 @@ static bool is_rendering(struct reader *r)
 
 static int wait_timeout(struct reader *r)
 {
+	const int64_t due_ms = r->plan->events.turn_due(r->plan->events.arg);
 	int64_t until_ms = clock_boot_ms() + WAIT_MAX_MS;
 
+	if (due_ms < until_ms)
+		until_ms = due_ms;
 	for (int i = 0; i < r->capacity; i++) {
 		const struct reading *g = &r->readings[i];
 

@@ -41,6 +41,8 @@ struct reader_events {
 	/* After each round, all that has come in it delivered. 1: what flies may land, nothing new starts, and
 	 * the document ends with *err; -1: it ends now. */
 	int (*turn)(void *arg, struct err *err);
+	/* Boot time at which turn() wants to be called at the latest; INT64_MAX = no matter when. */
+	int64_t (*turn_due)(void *arg);
 	/* May a call be sent now (is the claim's lease still good)? */
 	bool (*may_send)(void *arg);
 	/* Told before every wait. */

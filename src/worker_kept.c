@@ -100,6 +100,16 @@ static int write_kept(struct worker *w, struct kept *k, struct err *err)
 					  k->pages, err);
 }
 
+/* The database refuses the result; the next attempt shall know all pages. */
+static void keep_pages(struct worker *w, const struct kept *k)
+{
+	struct err ignored; /* the refusal itself is told */
+
+	if (k->what == KEPT_RESULT)
+		(void)queue_checkpoint(
+			k->source->queue, w->id, &k->job, k->page_key, k->pages, &ignored);
+}
+
 /* The document is settled, whatever it took; what is half read is gone on with by worker_resume(). */
 static void settle_kept(struct worker *w, struct kept *k, int rc, const struct err *err)
 {
@@ -110,6 +120,7 @@ static void settle_kept(struct worker *w, struct kept *k, int rc, const struct e
 		outcome->fate = FATE_LOST;
 	if (rc == -1) {
 		outcome->why = *err;
+		keep_pages(w, k);
 		worker_settle_failure(w, k->source, &k->job, PIPELINE_DATABASE, outcome);
 	} else if (rc == 1) {
 		worker_note_lost(w, "what was kept of it");

@@ -197,13 +197,15 @@ static bool is_outage(const struct pipeline_result *result, const struct err *wh
 	       strcmp(why->code, "job-timeout") != 0;
 }
 
-/* The database refuses the result; the next attempt shall know all pages, the last ones too. */
+/* The document comes to no result now; the next attempt shall know all pages, the last ones too. */
 static void keep_last_pages(struct worker *w, const struct pipeline_result *result)
 {
-	struct err ignored; /* the refusal itself is told */
+	struct err ignored; /* there is one to be told already */
 
+	w->deciding = true;
 	(void)queue_checkpoint(
 		w->current->queue, w->id, &w->job, result->page_key, result->last_pages, &ignored);
+	w->deciding = false;
 }
 
 /* 0 and 1 as queue_complete(); -1: it is a failure to be settled, unless outcome says that it is kept. */
@@ -216,9 +218,9 @@ static int write_result(struct worker *w, struct pipeline_result *result, struct
 	result->place = PIPELINE_DATABASE;
 	rc = queue_complete(w->current->queue, w->id, &w->job, result->page_key, result->envelope,
 		result->last_pages, &outcome->why);
+	w->deciding = false;
 	if (rc == -1 && outcome->why.kind != ERR_TRANSIENT)
 		keep_last_pages(w, result);
-	w->deciding = false;
 	if (rc == -1 && outcome->why.kind == ERR_TRANSIENT &&
 		worker_keep(w, KEPT_RESULT, w->current, &w->job, result, outcome))
 		outcome->fate = FATE_KEPT;
@@ -268,6 +270,8 @@ void worker_process(struct worker *w, struct outcome *outcome)
 			    &outcome->why)) /* not kept: there was no waiting for a place */
 			(void)err_set(&outcome->why, ERR_STOPPED, "stopped", "interrupted");
 		scoreboard_state(w->board, w->slot, SB_WRITING);
+		if (result.place != PIPELINE_DATABASE && result.last_pages != NULL)
+			keep_last_pages(w, &result); /* paid for, though no others follow */
 		worker_settle_failure(w, w->current, &w->job, result.place, outcome);
 	}
 	pipeline_result_fini(&result);

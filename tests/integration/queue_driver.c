@@ -80,6 +80,7 @@ static void configure(struct driver *d, const cJSON *c)
 	s->connect_timeout_ms = json_int(c, "connectTimeoutMs", 10000);
 	s->statement_timeout_ms = json_int(c, "statementTimeoutMs", 20000);
 	s->adopt_foreign_after_ms = json_int(c, "adoptForeignAfterMs", 0);
+	s->checkpoint_days = (int)json_int(c, "checkpointDays", 30);
 	s->max_attempts = (int)json_int(c, "maxAttempts", 3);
 	s->result_format = json_bool(c, "resultText", false) ? RESULT_TEXT : RESULT_PAGES;
 }
@@ -350,6 +351,20 @@ static int call_notified(struct driver *d, const cJSON *c, cJSON *answer, struct
 	return rc;
 }
 
+static int call_prune(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
+{
+	char behind[JOB_ID_BYTES] = "";
+	int count = 0;
+	int rc;
+
+	if (json_text(c, "behind") != NULL)
+		(void)snprintf(behind, sizeof behind, "%s", json_text(c, "behind"));
+	rc = queue_prune(d->q, behind, &count, err);
+	json_add_int(answer, "count", count);
+	json_add_text(answer, "behind", behind);
+	return rc;
+}
+
 static int call_add(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
 {
 	char id[JOB_ID_BYTES] = "";
@@ -441,6 +456,7 @@ static const struct call {
 	{"adopt", call_adopt},
 	{"claims", call_claims},
 	{"promote", call_promote},
+	{"prune", call_prune},
 	{"depth", call_depth},
 	{"listen", call_listen},
 	{"prove", call_prove},

@@ -131,3 +131,34 @@ def test_a_stop_waits_for_what_is_kept_and_an_interrupt_does_not(away, new_daemo
     servers.wait_for(lambda: away.db.row(id_, "status_id") == DONE, "the document, by the next daemon")
     assert away.db.row(id_, "ocr_attempts", "ocr_losses") == (1, 1)
     assert successor.drain() == 0
+
+
+# ---- stored pages ----------------------------------------------------------------------------------------------
+
+def test_pages_that_come_within_a_moment_are_stored_together(new_office, new_daemon, gemini, tmp_path):
+    office, double = new_office(), gemini()
+    office.db.execute("CREATE TABLE saves (pages int)")
+    office.db.execute("""CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO saves SELECT count(*) FROM new; RETURN NULL; END $$""")
+    office.db.execute("CREATE TRIGGER note AFTER INSERT ON extraction_queue_page REFERENCING NEW TABLE AS new FOR EACH STATEMENT EXECUTE FUNCTION note()")
+    double.hold("all", {}, times=16)
+    id_ = pages_document(office, tmp_path / "doc.pdf", pages=17)
+    daemon = new_daemon({"prod": office.settings()}, sections=sections(double, page_concurrency=16), workers=1).start()
+    servers.wait_for(lambda: len(calls(double)) == 16, "sixteen pages at once")
+    double.release("all")
+    servers.wait_for(lambda: office.db.row(id_, "status_id") == DONE, "the document")
+    saved = [n for n, in office.db.execute("SELECT pages FROM saves")]
+    print("pages in each statement:", saved)
+    assert len(saved) < 12 and sum(saved) <= 16 and [p["page"] for p in office.document(id_)["pages"]] == list(range(1, 18))
+    assert daemon.drain() == 0
+
+
+def test_pages_that_nobody_came_back_for_are_deleted_by_the_keeper(new_office, new_daemon, gemini):
+    office, double = new_office(), gemini()
+    failed, = office.db.add(source="acte", status=FAILED)
+    office.db.execute("INSERT INTO extraction_queue_page SELECT %s::bigint, n, 'k', '{}', 0, now() - interval '31 days' FROM generate_series(1, 9) AS n", [failed])
+    office.db.execute("INSERT INTO extraction_queue_page VALUES (%s::bigint + 1, 1, 'k', '{}', 0, now() - interval '29 days')", [failed])
+    daemon = new_daemon({"prod": office.settings()}, sections=sections(double), workers=1).start()
+    servers.wait_for(lambda: office.db.one("SELECT count(*) FROM extraction_queue_page") == 1, "the old pages to be gone")
+    assert daemon.messages("Deleted 9 stored pages in prod that were too old to be kept")
+    assert daemon.drain() == 0

@@ -147,6 +147,60 @@ def test_a_locked_claim_is_left_for_the_next_time(database, new_client):
     assert keeper.reclaim(daemon="old") == 1
 
 
+def stored(db):
+    return {row[0] for row in db.execute("SELECT DISTINCT queue_id::text FROM extraction_queue_page")}
+
+
+@pytest.mark.parametrize("id_type", ["bigint", "uuid"])
+def test_old_pages_are_deleted_unless_somebody_works_on_the_document(database, new_client, id_type):
+    db = database(id_type=id_type)
+    client = new_client(db.url, checkpointDays=7)
+    rows = {what: db.add(1, status=status)[0] for what, status in (("failed", 5), ("ready", 3), ("young", 5), ("vanished", 5), ("claimed", 2))}
+    db.execute("INSERT INTO extraction_queue_page (queue_id, page, key, result, created_at) "
+               "SELECT id, n, 'k', '{}', now() - interval '8 days' FROM extraction_queue, generate_series(1, 3) AS n")
+    db.execute("UPDATE extraction_queue_page SET created_at = now() - interval '6 days' WHERE queue_id::text = %s OR (queue_id::text = %s AND page = 3)",
+               [rows["young"], rows["ready"]])
+    db.execute("DELETE FROM extraction_queue WHERE id::text = %s", [rows["vanished"]])
+    assert client.call("prune") == {"rc": 0, "count": 8, "behind": ""}
+    assert stored(db) == {rows["ready"], rows["young"], rows["claimed"]}
+    assert client.call("prune")["count"] == 0
+    db.execute("UPDATE extraction_queue SET status_id = 5, worker_id = NULL WHERE id::text = %s", [rows["claimed"]])
+    assert client.call("prune")["count"] == 3
+
+
+def test_a_document_that_is_just_being_claimed_keeps_its_pages_or_has_none(database, new_client):
+    """Whoever is first: the claim finds its pages gone before it looks for them, or they stay."""
+    db = database()
+    (row,) = db.add(1)
+    db.execute("INSERT INTO extraction_queue_page VALUES (%s, 1, 'k', '{}', 0, now() - interval '1 year')", [row])
+    client, keeper = new_client(db.url), new_client(db.url)
+    with db.connect() as claiming:
+        with claiming.transaction():
+            claiming.execute("UPDATE extraction_queue SET status_id = 2, worker_id = 'w-1'")
+            assert keeper.call("prune")["count"] == 0
+    assert keeper.call("prune")["count"] == 0
+    db.execute("UPDATE extraction_queue SET status_id = 3, worker_id = NULL")
+    with db.connect() as pruning:
+        with pruning.transaction():
+            pruning.execute("SELECT 1 FROM extraction_queue FOR NO KEY UPDATE")
+            assert client.claim() is None
+    assert keeper.call("prune")["count"] == 1
+    assert client.checkpoints(client.claim()) == []
+
+
+def test_pages_are_pruned_in_batches_from_where_the_last_one_ended(database, new_client):
+    db = database()
+    db.add(1200, status=5)
+    db.execute("INSERT INTO extraction_queue_page SELECT id, n, 'k', '{}', 0, now() - interval '1 year' FROM extraction_queue, generate_series(1, 9) AS n")
+    client = new_client(db.url)
+    first = client.call("prune")
+    assert 5000 <= first["count"] < 5000 + 9 and first["behind"] == "556"
+    second = client.call("prune", behind=first["behind"])
+    assert second["behind"] == "1112"
+    third = client.call("prune", behind=second["behind"])
+    assert third["behind"] == "" and first["count"] + second["count"] + third["count"] == 1200 * 9
+
+
 def test_foreign_claims_are_counted_and_never_touched(database, new_client):
     db = database()
     for worker, token in [("older-worker", None), ("w-1", "w-2/d1/1/1"), ("w-1", "w-1"), ("w-1", "W-1/d1/1/1")]:
