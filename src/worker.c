@@ -365,6 +365,24 @@ void worker_finish_kept(struct worker *w, struct outcome *outcome)
 	worker_drop_kept(w);
 }
 
+/*
+ * Begins asleep: the keeper wakes whoever has work, and a pool that starts, or is replaced, opens no connection for
+ * each to be told that there is none.
+ */
+static void work(struct worker *w)
+{
+	bool looks = false;
+
+	worker_nap(w, 0); /* its loop turns: it is ready */
+	while (!w->draining && !w->interrupted) {
+		if (pause_nap_ms(w) > 0)
+			sit_out_pause(w);
+		else if (!looks || !work_once(w))
+			sleep_until_woken(w);
+		looks = true;
+	}
+}
+
 static int worker_main(const struct process *process)
 {
 	struct worker w = {0};
@@ -379,13 +397,7 @@ static int worker_main(const struct process *process)
 	} else if (process->one != NULL) {
 		status = worker_one(&w);
 	} else {
-		/* The keeper wakes whoever has work: a pool that starts opens no connection for each to be told that there is none. */
-		sleep_until_woken(&w);
-		while (!w.draining && !w.interrupted)
-			if (pause_nap_ms(&w) > 0)
-				sit_out_pause(&w);
-			else if (!work_once(&w))
-				sleep_until_woken(&w);
+		work(&w);
 		worker_finish_kept(&w, &outcome);
 	}
 	scoreboard_state(w.board, w.slot, SB_ENDING);

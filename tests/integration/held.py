@@ -68,7 +68,7 @@ class Document:
 class Held:
     """A daemon with one worker for each of the steps, and a document held there; victims: step -> its worker as status shows it."""
 
-    def __init__(self, office, storage, gemini, proxy, new_daemon, steps=STEPS, **more):
+    def __init__(self, office, storage, gemini, proxy, new_daemon, steps=STEPS):
         self.office, self.db, self.gemini, self.storage, self.proxy, self.steps = office, office.db, gemini, storage(office), proxy, steps
         self.history = faults.History(self.db)
         self.documents = {step: Document(office, step) for step in steps}
@@ -81,7 +81,7 @@ class Held:
         environment = {"database": database, "supabase_url": self.storage.url, "service_key": STORAGE_KEY}
         sections = {"queue": {"sources": ["acte"], "poll_interval": 1, "lease": 6, "backoff": 0.5, "idle_close": 5},
                     "engine": {"use": "gemini", "page_concurrency": 1}, "render": {"format": "png"},
-                    "gemini": {"api_key": KEY, "base_url": gemini.url}, **more}
+                    "gemini": {"api_key": KEY, "base_url": gemini.url}}
         # A sanitizer would make an exit status of the signal.
         self.daemon = new_daemon({"prod": environment}, sections=sections, workers=len(steps),
                                  variables={"ASAN_OPTIONS": "handle_segv=0:handle_abort=0"}).start()

@@ -15,9 +15,8 @@ SETTINGS = {"queue": {"sources": ["acte"], "poll_interval": 1, "backoff": 0.2, "
 
 def words_for(fault):
     """A sanitizer makes an exit status of the signal."""
-    number, text = {"SIGKILL": (9, "Killed"), "SIGSEGV": (11, "Segmentation fault"), "SIGABRT": (6, "Aborted")}.get(fault, (None, None))
-    if number and not (SANITIZED and fault == "SIGSEGV"):
-        return f"the local reader was killed by signal {number} ({text})"
+    if fault.startswith("SIG") and not (SANITIZED and fault == "SIGSEGV"):
+        return f"the local reader was killed by {fault}" + " (out of memory?)" * (fault == "SIGKILL")
     return f"the local reader ended with exit status {fault.split()[-1] if fault.startswith('exit') else 1}"
 
 

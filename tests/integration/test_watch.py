@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import platform
 import re
 import shutil
 import signal
@@ -10,7 +9,7 @@ import time
 
 import pytest
 
-import launch
+import faults
 import offices
 import servers
 from daemon import sanitizer_variables
@@ -48,27 +47,9 @@ def obituary(daemon, pid):
     return line
 
 
-def poke(pid, code):
-    """Machine code at the instruction that the process will come back to from the system call it sleeps in."""
-    def program_counter():
-        fields = pathlib.Path(f"/proc/{pid}/syscall").read_text().split()
-        return len(fields) == 9 and int(fields[-1], 16)
-
-    with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
-        memory.seek(servers.wait_for(program_counter, f"{pid} to sleep"))
-        memory.write(code[platform.machine()])
-
-
 def spin(pid):
     """A branch to itself."""
-    poke(pid, {"x86_64": b"\xeb\xfe", "aarch64": b"\x00\x00\x00\x14"})
-
-
-def leave(pid, status):
-    """exit_group(status)."""
-    x86_64 = b"\xbf" + status.to_bytes(4, "little") + b"\xb8\xe7\x00\x00\x00\x0f\x05"
-    aarch64 = b"".join(word.to_bytes(4, "little") for word in (0xD2800000 | status << 5, 0xD2800BC8, 0xD4000001))
-    poke(pid, {"x86_64": x86_64, "aarch64": aarch64})
+    faults.poke(pid, {"x86_64": b"\xeb\xfe", "aarch64": b"\x00\x00\x00\x14"})
 
 
 def ticks(pid):
@@ -125,24 +106,10 @@ ENDS = {
     "kill": (lambda pid: os.kill(pid, signal.SIGKILL), "ended by SIGKILL", False),
     "segv": (lambda pid: os.kill(pid, signal.SIGSEGV), "crashed by SIGSEGV", True),
     "abort": (lambda pid: os.kill(pid, signal.SIGABRT), "crashed by SIGABRT", True),
-    "exit 0": (lambda pid: leave(pid, 0), "ended by exit status 0, which nobody asked for", False),
-    "exit 1": (lambda pid: leave(pid, 1), "crashed by exit status 1", True),
+    "exit 0": (lambda pid: faults.leave(pid, 0), "ended by exit status 0, which nobody asked for", False),
+    "exit 1": (lambda pid: faults.leave(pid, 1), "crashed by exit status 1", True),
     "stop": (lambda pid: os.kill(pid, signal.SIGSTOP), r"hung: no sign of life for \d+ s", True),
 }
-
-
-@pytest.fixture
-def storage():
-    """Factory: the double of Supabase Storage over an office's documents."""
-    doubles = []
-
-    def make(office):
-        doubles.append(launch.Double("storage", "--root", office.directory, "--key", "sb_secret_key"))
-        return doubles[-1]
-
-    yield make
-    for double in doubles:
-        double.close()
 
 
 @pytest.mark.parametrize("step", ["fetching", "reading", "waiting for quota"])
@@ -156,7 +123,7 @@ def test_every_end_at_each_step_is_told_and_costs_no_document(new_office, new_da
     else:
         double.fail("429", times=len(ENDS), retry_delay="9s")
     ids = [pages_document(office, tmp_path / "doc.pdf", f"{n}.pdf", 1, n) for n in range(len(ENDS))]
-    environment = {"database": office.db.url, "supabase_url": store.url, "service_key": "sb_secret_key"}
+    environment = {"database": office.db.url, "supabase_url": store.url, "service_key": offices.STORAGE_KEY}
     daemon = new_daemon({"prod": environment}, sections=watched(double), workers=len(ENDS), variables=BARE).start()
     victims = servers.wait_for(lambda: len(daemon.processes(step)) == len(ENDS) and daemon.processes(step), f"all workers to be {step}")
     assert {v["document"] for v in victims} == set(ids)
@@ -431,81 +398,3 @@ def test_waiting_for_the_database_does_not_count(own_postgres, new_client, new_d
     assert len(calls(double)) == 4
     assert daemon.drain() == 0
     office.close()
-
-
-# ---- helpers
-
-def helper_of(worker, program):
-    """The pid of the worker's helper of that name; None = it has none now."""
-    for task in pathlib.Path(f"/proc/{worker['pid']}/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            try:
-                command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if command.split(b"\0")[0].decode().endswith(program):
-                return int(pid)
-    return None
-
-
-@pytest.mark.parametrize("number, words", [
-    (signal.SIGKILL, "the renderer was killed by SIGKILL (out of memory?)"),
-    (signal.SIGTERM, "the renderer was killed by SIGTERM"),
-], ids=lambda value: value.name if isinstance(value, signal.Signals) else "")
-def test_a_renderer_that_is_killed_from_outside_is_named_and_costs_nothing(new_office, new_daemon, gemini, tmp_path, number, words):
-    office, double = new_office(), gemini()
-    double.control("delay", {"ms": 300})
-    id_ = pages_document(office, tmp_path / "doc.pdf", pages=20)  # more than a pipe takes
-    daemon = new_daemon({"prod": office.settings()}, sections=watched(double), workers=1).start()
-    worker = reading(daemon, id_)
-    servers.wait_for(lambda: len(calls(double)) >= 2, "the second page")
-    os.kill(servers.wait_for(lambda: helper_of(worker, "indexocr-render"), "the renderer"), number)
-    (line,) = servers.wait_for(lambda: daemon.messages("Page is rendered again"), "the loss to be said")
-    assert line["error"] == words and line["page"] > 1 and line["level"] == "warn", line
-    double.control("delay", {"ms": 0})
-    servers.wait_for(lambda: office.db.row(id_, "status_id") == DONE, "the document")
-    assert office.db.row(id_, "ocr_attempts", "ocr_losses") == (1, 0) and len(calls(double)) == 20
-    assert [p["pid"] for p in daemon.processes()] == [worker["pid"]]
-    assert daemon.drain() == 0
-
-
-@pytest.mark.parametrize("number, status, words", [
-    (signal.SIGSEGV, FAILED, r"page \d+: it made the renderer crash \(SIG(SEGV|XFSZ)\)"),  # a sanitizer has no room for its report
-    (signal.SIGSTOP, FAILED, r"page \d+: the page took longer than 2 seconds to render \(render.page_timeout\)"),
-], ids=lambda value: value.name if isinstance(value, signal.Signals) else "")
-def test_a_renderer_that_crashes_or_stops_is_named_and_the_worker_lives_on(new_office, new_daemon, gemini, tmp_path, number, status, words):
-    office, double = new_office(), gemini()
-    double.control("delay", {"ms": 300})
-    id_ = pages_document(office, tmp_path / "doc.pdf", pages=20)  # more than a pipe takes
-    settings = {**watched(double), "render": {"page_timeout": 2}}
-    daemon = new_daemon({"prod": office.settings()}, sections=settings, workers=1).start()
-    worker = reading(daemon, id_)
-    servers.wait_for(lambda: len(calls(double)) >= 2, "the second page")
-    os.kill(servers.wait_for(lambda: helper_of(worker, "indexocr-render"), "the renderer"), number)
-    said = servers.wait_for(lambda: office.db.row(id_, "ocr_error"), "the attempt to end")
-    assert re.fullmatch(words, said), said
-    double.control("delay", {"ms": 0})
-    servers.wait_for(lambda: office.db.row(id_, "status_id") == status, "the document's end")
-    assert [p["pid"] for p in daemon.processes()] == [worker["pid"]]
-    assert daemon.drain() == 0
-
-
-@pytest.mark.parametrize("number, words", [
-    (signal.SIGKILL, r"the local reader was killed by SIGKILL \(out of memory\?\)"),
-    (signal.SIGSEGV, r"the local reader (was killed by SIGSEGV|ended with exit status 1)"),  # the latter under a sanitizer
-    (signal.SIGSTOP, r"the local reader did not answer within 8000 ms"),
-], ids=lambda value: value.name if isinstance(value, signal.Signals) else "")
-def test_a_local_reader_that_dies_or_stops_is_named_and_its_page_read_by_another(new_office, new_daemon, tmp_path, number, words):
-    office = new_office()
-    id_ = pages_document(office, tmp_path / "doc.pdf", pages=5)
-    settings = {"queue": {"sources": ["acte"], "poll_interval": 1}, "engine": {"use": "tesseract", "request_timeout": 8},
-                "tesseract": {"helpers": 1}, "supervise": {"hang_timeout": HANG_S}}
-    daemon = new_daemon({"prod": office.settings()}, sections=settings, workers=1).start()
-    worker = servers.wait_for(lambda: (daemon.process_with(id_) or {}).get("page") and daemon.process_with(id_), "the first page")
-    os.kill(servers.wait_for(lambda: helper_of(worker, "indexocr-tesseract"), "the reader"), number)
-    servers.wait_for(lambda: office.db.row(id_, "status_id") == DONE, "the document")
-    errors = [line["error"] for line in daemon.messages("Page not read")]
-    assert len(errors) == 1 and re.fullmatch(words, errors[0]), errors
-    assert office.db.row(id_, "ocr_attempts") == 1
-    assert [p["pid"] for p in daemon.processes()] == [worker["pid"]]
-    assert daemon.drain() == 0
