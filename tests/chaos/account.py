@@ -9,6 +9,7 @@ import papers
 from host import EVERYBODY
 
 DONE, FAILED, CLAIMED, READY = 4, 5, 2, 3
+CONNECTIONS_A_SECOND = 30   # to all databases; who spins makes thousands
 SLACK_S = 0.5       # between what a clock shows before and behind a call
 
 
@@ -92,8 +93,11 @@ class Account:
 
     # ---- judging
 
-    def judge(self):
+    def judge(self, seconds):
         self.gather()
+        self.connections = sum(wire.accepted for wire in self.stage.wires.values())
+        if self.connections > CONNECTIONS_A_SECOND * seconds:
+            self.find(f"somebody spins: {self.connections} connections to databases in {seconds} s")
         for d in self.documents.values():
             self.judge_document(d)
         self.judge_calls()
@@ -211,7 +215,7 @@ class Account:
         yield f"  sent to the engine        {c['calls']:6}"
         yield f"  again, engine at fault    {c['repeated after a fault of the engine']:6}"
         yield f"  again, in flight at kills {c['repeated after a kill in flight']:6}"
-        yield f"connections to databases    {sum(wire.accepted for wire in self.stage.wires.values()):6}"
+        yield f"connections to databases    {self.connections:6}"
         yield f"faults in {seconds:.0f} s" + " " * 12 + f"{sum(1 for _, said in faults if said):6}, and {sum(1 for _, said in faults if not said)} that found nothing to break"
         kinds = collections.Counter(fault.kind for fault, said in faults if said)
         for kind, count in sorted(kinds.items()):

@@ -26,7 +26,7 @@ WORKERS = 6
 HOSTS = ("a", "b")
 ENVIRONMENTS = {"prod": 4, "staging": 3, "dev": 3}              # and their shares of the documents
 SERVERS = {"one": ("prod",), "two": ("staging", "dev")}         # dev through PgBouncer
-ONE_S = 1.0
+EVERY_S = 1.0           # a fault
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Deck:
 
 
 def schedule(seed, seconds):
-    """One fault a second, as a list in order of time."""
+    """A fault every EVERY_S, as a list in order of time."""
     dice = random.Random(f"{seed}/faults")
     deck, faults = Deck(dice), []
 
@@ -159,8 +159,8 @@ def schedule(seed, seconds):
             return None
         return Fault(round(at, 2), name, on, lasts, kind.how(dice))
 
-    for n in range(int(seconds)):
-        fault = deck.draw(lambda name, at=n * ONE_S + dice.uniform(0, 0.5): fits(name, at))
+    for n in range(int(seconds / EVERY_S)):
+        fault = deck.draw(lambda name, at=(n + dice.uniform(0, 0.5)) * EVERY_S: fits(name, at))
         if fault:
             faults.append(fault)
     return faults

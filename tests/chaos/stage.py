@@ -100,7 +100,7 @@ class Stage:
             for kind in ("good", "poison"):
                 (self.root / bucket / kind).mkdir(parents=True)
         self.storage = self.keep(launch.Double("storage", "--root", self.root, "--key", SERVICE_KEY))
-        self.engines = {host: self.keep(launch.Double("../chaos/engine", "--key", offices.KEY, "--least-ms", 400, "--most-ms", 2800)) for host in HOSTS}
+        self.engines = {host: self.keep(launch.Double("../chaos/engine", "--key", offices.KEY, "--least-ms", 300, "--most-ms", 2000)) for host in HOSTS}
         self.desks = {name: Desk(self.postgres[server], name) for server, names in SERVERS.items() for name in names}
         for desk in self.desks.values():
             self.make_queue(desk)
