@@ -154,7 +154,7 @@ def schedule(seed, seconds):
     def fits(name, at):
         kind = KINDS[name]
         on, lasts = kind.on(dice), round(dice.uniform(*kind.lasts), 2)
-        held = any(f.at + f.lasts > at and overlap(f.on, on) for f in faults[-60:])
+        held = any(f.at + f.lasts > at and overlap(f.on, on) for f in faults)
         if held or at + lasts > seconds:
             return None
         return Fault(round(at, 2), name, on, lasts, kind.how(dice))

@@ -15,7 +15,7 @@ MARKS = {       # bytes that only this statement has
 }
 
 
-class Faults:
+class Injector:
     def __init__(self, stage, hosts):
         self.stage, self.hosts = stage, hosts
 
