@@ -4,17 +4,14 @@
 #include "log.h"
 #include "mem.h"
 #include "signals.h"
+#include "title.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 enum { FORK_RETRY_MS = 1000, OBITUARY_RETRY_MS = 200 };
@@ -32,6 +29,8 @@ struct child_table *child_table_new(struct scoreboard *scoreboard, int lifeline_
 	t->after_fork = after_fork;
 	t->arg = arg;
 	crash_prepare();
+	/* What a killed child leaves behind is ours to reap, as it is for process 1 of a container. */
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	return t;
 }
 
@@ -113,36 +112,13 @@ void child_stop(struct child_table *t, int slot, enum child_stop how)
 
 /* ---- birth */
 
-static int drop_privileges(const char *user, struct err *err)
+static void name_process(const char *role, int slot)
 {
-	const struct passwd *pw;
-
-	if (geteuid() != 0)
-		return 0;
-	pw = user[0] != '\0' ? getpwnam(user) : NULL;
-	if (pw == NULL || pw->pw_uid == 0)
-		return err_set(err, ERR_CONFIG, "user",
-			"workers do not run as root: set user to an existing account");
-	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
-		setuid(pw->pw_uid) != 0)
-		return err_errno(err, ERR_SYSTEM, "cannot become user %s", user);
-	return 0;
-}
-
-/* Keys and documents are in this memory: no core file, no debugger of the same user, no life after the master. */
-static void seal_process(const char *role, int slot)
-{
-	const struct rlimit none = {0, 0};
 	char name[16];
 
 	(void)snprintf(name, sizeof name, "ocr-%s-%d", role, slot % 10000);
 	(void)prctl(PR_SET_NAME, name);
-	(void)setrlimit(RLIMIT_CORE, &none);
-#ifndef SANITIZED /* the leak check traces its own process */
-	(void)prctl(PR_SET_DUMPABLE, 0);
-#endif
-	if (slot != SB_KEEPER) /* who sees the others out, by the lifeline */
-		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	title_set("%s", role);
 }
 
 static _Noreturn void live(struct child_table *t, int slot, const struct settings *settings,
@@ -151,17 +127,13 @@ static _Noreturn void live(struct child_table *t, int slot, const struct setting
 	const struct child *c = &t->children[slot];
 	const struct process process = {
 		settings, retiring, c->one, t->scoreboard, slot, c->spawn, t->lifeline_read_fd};
-	struct err err;
 
 	(void)close(t->lifeline_write_fd);
 	t->after_fork(t->arg);
 	scoreboard_keep_events(t->scoreboard, slot);
-	if (drop_privileges(settings->user, &err) != 0) {
-		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text},
-			"Cannot start a %s", c->role->name);
-		exit(err.kind == ERR_CONFIG ? EX_CONFIG : EX_OSERR);
-	}
-	seal_process(c->role->name, slot);
+	name_process(c->role->name, slot);
+	if (slot != SB_KEEPER) /* who sees the others out, by the lifeline */
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	crash_watch(scoreboard_last_words(t->scoreboard, slot));
 	exit(c->role->main(&process));
 }

@@ -72,4 +72,10 @@ void child_reap(struct child_table *t, const struct settings *settings,
  */
 void child_watch(struct child_table *t, const struct settings *settings);
 
+/*
+ * At the very end: waits until no descendant is left. What killed workers left behind, helpers, is being killed by the
+ * kernel; strangers, which process 1 of a container inherits, may stay: hence the bound.
+ */
+void child_see_out(int wait_ms);
+
 #endif

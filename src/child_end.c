@@ -5,10 +5,13 @@
 #include "log.h"
 #include "obituary.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+
+enum { ORPHAN_NAP_MS = 10 };
 
 /* One that has ended, and everything that is known of it. */
 struct dead {
@@ -206,8 +209,18 @@ void child_reap(struct child_table *t, const struct settings *settings,
 		const int slot = find(t, pid);
 
 		if (slot == -1)
-			continue; /* not ours: inherited as init of a container */
+			continue; /* inherited: a helper whose worker died, or any orphan as process 1 */
 		bury(t, settings, slot, status);
 		ended(arg, slot, status);
 	}
+}
+
+void child_see_out(int wait_ms)
+{
+	const int64_t until_ms = clock_boot_ms() + wait_ms;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) != -1 && clock_left_ms(until_ms) > 0)
+		if (pid == 0)
+			(void)poll(NULL, 0, ORPHAN_NAP_MS);
 }

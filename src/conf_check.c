@@ -237,22 +237,14 @@ static int check_environment(struct check *c, int index)
 		e->name, key);
 }
 
-static void warn(struct settings *s, char *text)
-{
-	struct set_list *list = &s->warnings;
-
-	list->items = mem_realloc(list->items, (list->count + 2) * sizeof list->items[0]);
-	list->items[list->count++] = text;
-	list->items[list->count] = NULL;
-}
-
 /* Is it to be left out? One that is half there is left out with a warning. */
 static bool left_out(struct settings *s, const struct set_environment *e)
 {
 	if (e->database != NULL)
 		return false;
 	if (e->supabase_url != NULL || in_directory(e))
-		warn(s, mem_printf("environment %s is left out: its storage is configured, its "
+		conf_list_add(&s->warnings,
+			mem_printf("environment %s is left out: its storage is configured, its "
 				   "database is not",
 				e->name));
 	return true;
@@ -283,6 +275,15 @@ static int check_environments(struct check *c)
 		s->environment_file[0] != '\0' ? s->environment_file : "environment_file");
 }
 
+/* Said explicitly is how one tells it; said it is all the same, for as long as it is so. */
+static void warn_of_root(struct settings *s)
+{
+	if (geteuid() == 0 && strcmp(s->user, "root") == 0)
+		conf_list_add(&s->warnings,
+			mem_strdup("user is \"root\": hostile documents are read with all rights "
+				   "on this host"));
+}
+
 int conf_check(
 	struct settings *settings, const struct conf_places *places, bool no_queue, struct err *err)
 {
@@ -292,5 +293,6 @@ int conf_check(
 		check_statuses(&c) != 0 || check_sources(&c) != 0 || check_engine(&c) != 0 ||
 		check_status(&c) != 0)
 		return -1;
+	warn_of_root(settings);
 	return check_environments(&c);
 }

@@ -71,6 +71,7 @@ static int read_environment_file(struct conf_reading *l)
 		free(why);
 		return -1;
 	}
+	conf_list_add(&l->s->files, mem_strdup(path));
 	rc = conf_env_add(l->env, path, text, l->err);
 	mem_free_secret(text);
 	return rc;
@@ -84,6 +85,7 @@ static int read_file(struct conf_reading *l)
 
 	if (text == NULL)
 		return -1;
+	conf_list_add(&l->s->files, mem_strdup(l->places.path));
 	if (open_to_others && conf_parse(l, CONF_PHASE_SECRETS, text, NULL) != 0)
 		goto out;
 	if (conf_parse(l, CONF_PHASE_ENVIRONMENT_FILE, text, l->env) != 0 ||
@@ -137,6 +139,7 @@ static int read_secret(struct conf_reading *l, const struct conf_secret_file *se
 		free(why);
 		return -1;
 	}
+	conf_list_add(&l->s->files, mem_strdup(secret->path));
 	if (conf_value_fits(plain, text))
 		conf_value_set(plain, base, text);
 	else
@@ -280,6 +283,8 @@ int conf_load(struct settings **out, const char *path, const struct conf_overrid
 	*out = NULL;
 	if (rc == 0) {
 		fill_installed(l.s);
+		if (l.s->status.token_file != NULL)
+			conf_list_add(&l.s->files, mem_strdup(l.s->status.token_file));
 		*out = l.s;
 		l.s = NULL;
 	}

@@ -70,9 +70,8 @@ void conf_free(struct settings *settings)
 	for (size_t i = 0; i < settings->environment_count; i++)
 		conf_environment_fini(&settings->environments[i]);
 	free(settings->environments);
-	for (size_t i = 0; i < settings->warnings.count; i++)
-		free(settings->warnings.items[i]);
-	free(settings->warnings.items);
+	conf_list_fini(&settings->warnings);
+	conf_list_fini(&settings->files);
 	for (size_t i = 0; i < conf_key_count; i++)
 		if (!conf_key_in_environment(&conf_keys[i]))
 			conf_value_fini(&conf_keys[i], settings);

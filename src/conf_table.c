@@ -55,7 +55,7 @@ const struct conf_key conf_keys[] = {
 {"", "environment_file", CONF_TEXT, "/etc/default/indexocrd", TO(environment_file), FORM(path), .empty = true,
 	.help = "File of NAME=value lines for ${NAME}; the process' own environment wins. May be missing at its default path"},
 {"", "user", CONF_TEXT, "indexocr", TO(user), FORM(user), .empty = true, .restart = true,
-	.help = "User to become when started as root; \"\" = stay root"},
+	.help = "User to become when started as root, which is refused without one; \"root\" = stay root. Who is not root stays who he is"},
 {"", "pid_file", CONF_TEXT, "/run/indexocr/indexocrd.pid", TO(pid_file), FORM(path), .empty = true, .restart = true,
 	.help = "Where the master's process id is written; one daemon per file. \"\" = none"},
 {"", "render_helper", CONF_TEXT, "", TO(render_helper), FORM(path), .empty = true,

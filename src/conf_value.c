@@ -156,7 +156,7 @@ bool conf_value_fits(const struct conf_key *key, const char *value)
 
 /* ---- into the field ---------------------------------------------------------------------------- */
 
-static void list_fini(struct set_list *list)
+void conf_list_fini(struct set_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
 		free(list->items[i]);
@@ -165,13 +165,11 @@ static void list_fini(struct set_list *list)
 	list->count = 0;
 }
 
-static void list_add(struct set_list *list, const char *value)
+void conf_list_add(struct set_list *list, char *text)
 {
-	if (list->count == CONF_LIST_MAX)
-		return;
 	list->items = mem_realloc(list->items, (list->count + 2) * sizeof list->items[0]);
-	if (value != NULL)
-		list->items[list->count++] = mem_strdup(value);
+	if (text != NULL)
+		list->items[list->count++] = text;
 	list->items[list->count] = NULL;
 }
 
@@ -231,7 +229,8 @@ static void set_text(const struct conf_key *key, char **to, const char *value)
 void conf_value_set(const struct conf_key *key, void *base, const char *value)
 {
 	if (key->type == CONF_LIST) {
-		list_add(field(key, base), value);
+		if (((struct set_list *)field(key, base))->count < CONF_LIST_MAX)
+			conf_list_add(field(key, base), value != NULL ? mem_strdup(value) : NULL);
 		return;
 	}
 	if (key->type == CONF_BUCKETS) {
@@ -275,7 +274,7 @@ void conf_value_fini(const struct conf_key *key, void *base)
 		*text = NULL;
 		break;
 	case CONF_LIST:
-		list_fini(field(key, base));
+		conf_list_fini(field(key, base));
 		break;
 	case CONF_BUCKETS:
 		buckets_fini(&((struct settings *)base)->storage);

@@ -38,6 +38,10 @@ const char *conf_value_text(const struct conf_key *key, const void *base);
 /* As in a file, secrets masked; nothing for a key that is not set. */
 void conf_value_print(const struct conf_key *key, const void *base, const char *indent, FILE *out);
 
+/* Lists that are no key's value, too. text is taken; NULL = an empty list. */
+void conf_list_add(struct set_list *list, char *text);
+void conf_list_fini(struct set_list *list);
+
 /* Does this secret's text hold anything to hide? Masked ones and URLs without a password do not. */
 bool conf_value_is_secret(const struct conf_key *key, const char *value);
 

@@ -7,6 +7,7 @@
 #include "keeper_lease.h"
 #include "keeper_prune.h"
 #include "keeper_reclaim.h"
+#include "lifeline.h"
 #include "log.h"
 #include "mem.h"
 #include "queue.h"
@@ -28,7 +29,7 @@ enum {
 	PROBE_STATEMENT_MS = 2000,
 	OUTAGE_MAX_MS = 15 * 1000, /* or a quarter of the lease: see outage_max_ms() */
 	LISTEN_PROOF_MS = 60 * 1000,
-	ORPHAN_MS = 75 * 1000, /* longer than a worker's: the keeper sees them out */
+	SEE_OUT_MS = 15 * 1000, /* on top of the workers' time without a master */
 	ORPHAN_SILENT_MS = 15 * 1000
 };
 
@@ -61,7 +62,7 @@ struct keeper {
 	bool wake_owed;
 	bool closing;
 	int64_t began_ms;
-	int64_t orphaned_ms;
+	struct lifeline lifeline;
 };
 
 static double random_unit(void)
@@ -401,16 +402,16 @@ static bool somebody_works(const struct keeper *k)
 	return false;
 }
 
+static void watch(struct keeper *k);
+
 /* The master is gone: its children are seen out, within a bound. */
 static void notice_lifeline(struct keeper *k)
 {
-	struct pollfd fd = {.fd = k->process->lifeline_fd, .events = POLLIN};
-
-	if (k->orphaned_ms == 0 && poll(&fd, 1, 0) == 1)
-		k->orphaned_ms = clock_boot_ms();
-	if (k->orphaned_ms == 0)
-		return;
-	if (!somebody_works(k) || clock_boot_ms() - k->orphaned_ms > ORPHAN_MS)
+	if (lifeline_is_cut_now(&k->lifeline)) {
+		watch(k);
+		log_event(LEVEL_WARN, "keeper", NULL, "The master is gone: seeing its workers out");
+	}
+	if (lifeline_is_cut(&k->lifeline) && (!somebody_works(k) || lifeline_is_over(&k->lifeline)))
 		k->closing = true;
 }
 
@@ -427,6 +428,15 @@ static int check(void *arg, struct err *err)
 	notice_lifeline(k);
 	(void)err;
 	return 0;
+}
+
+static void watch(struct keeper *k)
+{
+	struct pollfd fds[2] = {{.fd = scoreboard_event_fd(k->board, SB_KEEPER), .events = POLLIN}};
+	size_t count = 1;
+
+	count += lifeline_poll_fd(&k->lifeline, &fds[count]);
+	http_watch(k->http, fds, count, check, k);
 }
 
 static int open_ward(
@@ -487,21 +497,21 @@ static int open_keeper(struct keeper *k, const struct process *process, struct e
 {
 	static const int caught[] = {SIGTERM, SIGQUIT, SIGUSR1, 0};
 	static const int ignored[] = {SIGINT, SIGHUP, SIGTTIN, SIGTTOU, 0};
-	const struct pollfd event = {
-		.fd = scoreboard_event_fd(process->scoreboard, SB_KEEPER), .events = POLLIN};
 
 	k->process = process;
 	k->settings = process->settings;
 	k->board = process->scoreboard;
 	k->began_ms = clock_boot_ms();
-	if (log_open(&k->settings->log, "indexocrd", NULL, "", err) != 0)
+	lifeline_init(&k->lifeline, process->lifeline_fd,
+		lifeline_limits(&k->settings->supervise, SEE_OUT_MS));
+	if (log_open(&k->settings->log, "indexocrd", NULL, err) != 0)
 		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err->text},
 			"Going on without a log file");
 	srandom((unsigned)clock_real_ms());
-	signals_catch(caught, ignored, event.fd);
+	signals_catch(caught, ignored, scoreboard_event_fd(k->board, SB_KEEPER));
 	if (http_new(&k->http, err) != 0)
 		return -1;
-	http_watch(k->http, &event, 1, check, k);
+	watch(k);
 	if (open_wards(k, err) != 0)
 		return -1;
 	return process->one != NULL ? 0 : heartbeat_new(&k->heartbeat, k->settings, k->board, err);

@@ -1,14 +1,25 @@
 /*
- * lockfile - one daemon per pid file
+ * lockfile - one daemon per pid file, and its successor
  *
- * The lock is an flock on "<pid file>.lock", a file that is never unlinked; master and workers hold
- * it (the descriptor is inherited), helpers do not. It holds the id of the daemon that locked it
- * last: its successor reads there whose claims it may free at once. Device and inode are compared
- * again after locking, so that a file replaced meanwhile does not lock two daemons past each other.
+ * "<pid file>.lock" is never unlinked and carries two locks:
  *
- * Ownership  lockfile_take() opens *fd, the caller keeps it open for life.
- * Errors     1 = held by someone else; -1 with ERR_SYSTEM: cannot create.
- * Processes  master.
+ *     record lock   the master's alone, gone with it: who has it is the daemon of this pid file
+ *     flock         the master's and, inherited, its children's, not the helpers': who has it may claim
+ *                   documents under this daemon's worker ids
+ *
+ * So a new master tells a live one, which it must not stand beside, from children that finish after theirs
+ * was killed, for whom it waits. The record lock is taken first. Device and inode are compared after
+ * locking: a file that was replaced meanwhile does not lock two daemons past each other.
+ *
+ * The file holds the id of the daemon that took it last: its successor reads there whose claims it may
+ * free at once. Whatever else stands in it is no obstacle.
+ *
+ * A record lock is lost when the process closes any descriptor of the file: nothing else in the master may
+ * open it.
+ *
+ * Ownership  lockfile_open() gives *out; lockfile_close(). lockfile_close(NULL) is legal.
+ * Errors     -1 with ERR_SYSTEM.
+ * Processes  master; children keep the flock and call lockfile_forget().
  */
 #ifndef INDEXOCR_LOCKFILE_H
 #define INDEXOCR_LOCKFILE_H
@@ -18,14 +29,29 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* previous receives the id standing in the file ("" = none); own_id is written in its place. */
-int lockfile_take(const char *pid_file, const char *own_id, char *previous, size_t previous_size,
-	int *fd, struct err *err);
+struct lockfile;
 
-/* Pid in the pid file, 0 = none: to name the daemon that is in the way. */
-pid_t lockfile_pid(const char *pid_file);
+/*
+ * Makes this process the daemon of pid_file, and writes its pid there. 1 = another one lives: *other is its pid,
+ * 0 where that cannot be seen (it may be another container's). A lock file that root makes is given to uid, so
+ * that the daemon can also be started without root.
+ */
+int lockfile_open(struct lockfile **out, const char *pid_file, uid_t uid, gid_t gid, pid_t *other,
+	struct err *err);
 
-/* Written to a new file and renamed into place. */
-int lockfile_write_pid(const char *pid_file, struct err *err);
+/*
+ * Takes the flock: then previous receives the id standing in the file ("" = none), and own_id is written in its place.
+ * 1 = children of the previous daemon still hold it; ask again.
+ */
+int lockfile_take(struct lockfile *l, const char *own_id, char *previous, size_t previous_size,
+	struct err *err);
+
+const char *lockfile_path(const struct lockfile *l);
+
+/* In a child: what is only the master's to close. */
+void lockfile_forget(struct lockfile *l);
+
+/* Removes the pid file; where its directory is not this user's, it is left empty: no daemon. */
+void lockfile_close(struct lockfile *l);
 
 #endif

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +30,6 @@ static struct {
 	enum log_stderr to_stderr;
 	char *path;
 	char *worker;
-	char user[64];
 	char environment[JOB_MAX_BYTES];
 	char job[JOB_MAX_BYTES];
 	char *secrets[SECRETS_MAX];
@@ -65,16 +63,6 @@ static const int level_priorities[] = {
 	[LEVEL_ERROR] = 3,
 };
 
-/* As root the file is given to those who will write it. */
-static void give_to_user(int fd)
-{
-	const struct passwd *pw =
-		geteuid() == 0 && sink.user[0] != '\0' ? getpwnam(sink.user) : NULL;
-
-	if (pw != NULL)
-		(void)!fchown(fd, pw->pw_uid, pw->pw_gid);
-}
-
 static int open_file(void)
 {
 	if (sink.fd != -1)
@@ -84,14 +72,10 @@ static int open_file(void)
 		return 0;
 	sink.fd = open(
 		sink.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0640);
-	if (sink.fd == -1)
-		return -1;
-	give_to_user(sink.fd);
-	return 0;
+	return sink.fd == -1 ? -1 : 0;
 }
 
-int log_open(const struct set_log *settings, const char *name, const char *worker, const char *user,
-	struct err *err)
+int log_open(const struct set_log *settings, const char *name, const char *worker, struct err *err)
 {
 	free(sink.path);
 	free(sink.worker);
@@ -99,7 +83,6 @@ int log_open(const struct set_log *settings, const char *name, const char *worke
 	if (settings->directory != NULL && settings->directory[0] != '\0')
 		sink.path = mem_printf("%s/%s.ndjson", settings->directory, name);
 	sink.worker = worker != NULL ? mem_strdup(worker) : NULL;
-	(void)snprintf(sink.user, sizeof sink.user, "%s", user);
 	sink.level = settings->level;
 	sink.to_stderr = settings->to_stderr;
 	log_job(NULL, NULL);

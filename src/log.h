@@ -22,12 +22,10 @@
 #include <stdint.h>
 
 /*
- * name: file name without ".ndjson". worker: the worker id in every line; NULL for master, keeper and programs. user: whose the
- * file shall be where root makes it, since children that are not root go on with it; "" = nobody else's. -1: the file cannot be
- * opened (everything else works: stderr still has the lines).
+ * name: file name without ".ndjson". worker: the worker id in every line; NULL for master, keeper and programs. -1: the
+ * file cannot be opened (everything else works: stderr still has the lines).
  */
-int log_open(const struct set_log *settings, const char *name, const char *worker, const char *user,
-	struct err *err);
+int log_open(const struct set_log *settings, const char *name, const char *worker, struct err *err);
 
 /* After logrotate moved the file. */
 void log_reopen(void);

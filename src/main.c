@@ -4,11 +4,15 @@
 #include "log.h"
 #include "master.h"
 #include "mem.h"
+#include "permissions.h"
+#include "privileges.h"
+#include "title.h"
 #include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +186,21 @@ static struct settings *load(void *arg, struct err *err)
 	return conf_load(&settings, o->conf_path, &o->overrides, err) == 0 ? settings : NULL;
 }
 
+/* Can its user go on with all of it? Said before anything is started. */
+static int check_permissions(const struct settings *settings, struct options *o)
+{
+	const struct permissions_reload reload = {load, conf_free, o};
+	struct privileges privileges;
+	struct err err;
+	int rc = privileges_find(&privileges, settings->user, &err);
+
+	if (rc == 0)
+		rc = permissions_check(settings, &privileges, &reload, &err);
+	if (rc == -1)
+		(void)fprintf(stderr, "indexocrd: %s\n", err.text);
+	return rc == 0 ? EX_OK : rc == -1 && err.kind != ERR_CONFIG ? EX_OSERR : EX_CONFIG;
+}
+
 static int print_settings(const struct settings *settings)
 {
 	if (conf_print(settings, stdout) == 0 && fflush(stdout) == 0)
@@ -231,7 +250,9 @@ static int open_one(struct one_document *one)
  * something did.
  */
 struct background {
-	int word_fd; /* -1 = in the foreground */
+	int word_fd;    /* -1 = in the foreground */
+	bool log_shown; /* on standard error */
+	bool said;      /* that it waits */
 };
 
 static void say_ready(void *arg)
@@ -247,6 +268,22 @@ static void say_ready(void *arg)
 	for (int fd = 0; fd <= 2; fd++)
 		(void)dup2(null_fd, fd);
 	(void)close(null_fd);
+}
+
+/* Whoever started us in the background waits as well, and is told why; where he has been interrupted, we do not go on. */
+static bool keep_waiting(void *arg)
+{
+	struct background *b = arg;
+	struct pollfd word = {.fd = b->word_fd};
+
+	if (b->word_fd == -1)
+		return true;
+	if (!b->said && !b->log_shown)
+		(void)fputs(
+			"indexocrd: waiting for the children of the previous daemon to finish\n",
+			stderr);
+	b->said = true;
+	return poll(&word, 1, 0) == 0;
 }
 
 static _Noreturn void wait_for_word(int fd, pid_t child)
@@ -280,25 +317,33 @@ static int go_background(struct background *b)
 	return 0;
 }
 
+static bool is_for_one(const struct options *o)
+{
+	return o->one.path != NULL || o->one.id != NULL;
+}
+
 static int start(struct options *o, struct settings *settings)
 {
-	const bool is_one = o->one.path != NULL || o->one.id != NULL;
-	struct background background = {.word_fd = -1};
+	struct background background = {
+		.word_fd = -1,
+		.log_shown = settings->log.to_stderr != LOG_STDERR_NONE,
+	};
 	const struct master_plan plan = {
 		.worker = &worker_role,
 		.keeper = &keeper_role,
 		.load = load,
 		.load_arg = o,
 		.ready = say_ready,
-		.ready_arg = &background,
-		.one = is_one ? &o->one : NULL,
+		.waiting = keep_waiting,
+		.arg = &background,
+		.one = is_for_one(o) ? &o->one : NULL,
 	};
 
 	if (o->one.path != NULL && open_one(&o->one) != 0) {
 		conf_free(settings);
 		return EX_NOINPUT;
 	}
-	if (is_one)
+	if (is_for_one(o))
 		make_private(settings, &o->one);
 	if (o->background && go_background(&background) != 0) {
 		conf_free(settings);
@@ -312,8 +357,10 @@ int main(int argc, char **argv)
 	struct options o = {.one = {.source = "acte"}};
 	struct settings *settings;
 	struct err err;
-	int status = parse_options(&o, argc, argv);
+	int status;
 
+	title_init(argc, argv);
+	status = parse_options(&o, argc, argv);
 	if (status != -1)
 		return status;
 	settings = load(&o, &err);
@@ -321,10 +368,15 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "indexocrd: %s\n", err.text);
 		return EX_CONFIG;
 	}
-	if (!o.test && !o.print)
+	if (o.print)
+		status = print_settings(settings);
+	else if (!is_for_one(&o))
+		status = check_permissions(settings, &o);
+	else
+		status = EX_OK;
+	if (!o.test && !o.print && status == EX_OK)
 		return start(&o, settings);
-	status = o.print ? print_settings(settings) : EX_OK;
-	if (o.test && !o.print)
+	if (!o.print && status == EX_OK)
 		(void)printf("%s: configuration is good\n", o.conf_path);
 	conf_free(settings);
 	return status;

@@ -2,25 +2,22 @@
 #include "fdio.h"
 #include "hash.h"
 #include "limiter.h"
-#include "lockfile.h"
 #include "log.h"
 #include "master_private.h"
 #include "signals.h"
+#include "startup.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { TICK_MS = 1000, SPARE_DESCRIPTORS = 256 };
+enum { TICK_MS = 1000, ORPHANS_MS = 2000 };
 
 const struct settings *master_settings(const struct master *m)
 {
@@ -108,73 +105,54 @@ static void run(struct master *m)
 	}
 }
 
-/* Descriptors: one eventfd a slot, and some. */
-static void raise_descriptor_limit(int slots)
+/* Signals are caught first of all: a start may have to wait, and process 1 of a container is deaf without. */
+static int catch_signals(struct master *m, struct err *err)
 {
-	struct rlimit limit;
+	static const int caught[] = {
+		SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGTTIN, SIGTTOU, SIGCHLD, 0};
+	static const int ignored[] = {0};
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
-		limit.rlim_cur >= (rlim_t)(slots + SPARE_DESCRIPTORS))
-		return;
-	limit.rlim_cur = (rlim_t)(slots + SPARE_DESCRIPTORS);
-	if (limit.rlim_max < limit.rlim_cur)
-		limit.rlim_max =
-			limit.rlim_cur; /* works for root only; without it fewer slots will do or fail clearly */
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->wake_fd == -1 || pipe2(m->lifeline, O_CLOEXEC) != 0)
+		return err_errno(err, ERR_SYSTEM, "cannot make the lifeline");
+	signals_catch(caught, ignored, m->wake_fd);
+	return 0;
 }
 
-static int take_lock(
-	struct master *m, const char *daemon, char *previous, size_t previous_size, struct err *err)
+/* As startup_run(). */
+static int start_up(struct master *m, char *daemon, char *previous, struct err *err)
 {
-	const char *pid_file = master_settings(m)->pid_file;
-	int rc;
+	const struct startup_plan plan = {
+		.settings = master_settings(m),
+		.alone = m->plan->one != NULL,
+		.daemon = daemon,
+		.wake_fd = m->wake_fd,
+		.waiting = master_waits,
+		.waiting_arg = m,
+	};
 
-	if (pid_file[0] == '\0' || m->plan->one != NULL)
-		return 0;
-	rc = lockfile_take(pid_file, daemon, previous, previous_size, &m->lock_fd, err);
-	if (rc == 1)
-		return err_set(err, ERR_SYSTEM, "running",
-			"another indexocrd (pid %ld) holds %s.lock: stop it, or give this one its "
-			"own pid_file",
-			(long)lockfile_pid(pid_file), pid_file);
-	return rc == 0 ? lockfile_write_pid(pid_file, err) : rc;
+	hash_random_hex(daemon, SB_DAEMON_BYTES - 1);
+	return startup_run(&plan, &m->lock, previous, SB_DAEMON_BYTES, err);
 }
 
-/* The keys stand in this memory too: no core file, nobody of the same user looks in. */
-static void seal_master(void)
-{
-	const struct rlimit none = {0, 0};
-
-	(void)setrlimit(RLIMIT_CORE, &none);
-#ifndef SANITIZED /* the leak check traces its own process */
-	(void)prctl(PR_SET_DUMPABLE, 0);
-#endif
-}
-
+/* 0, 1 = told to stop before it began, -1. */
 static int prepare(struct master *m, struct err *err)
 {
 	char daemon[SB_DAEMON_BYTES];
-	char previous[SB_DAEMON_BYTES] = "";
+	char previous[SB_DAEMON_BYTES];
+	int rc;
 
-	seal_master();
-	if (geteuid() == 0 && getpwnam(master_settings(m)->user) == NULL)
-		return err_set(err, ERR_CONFIG, "user",
-			"there is no account \"%s\" for the workers, who do not run as root: make "
-			"it, or set user",
-			master_settings(m)->user);
-	hash_random_hex(daemon, SB_DAEMON_BYTES - 1);
-	if (take_lock(m, daemon, previous, sizeof previous, err) != 0)
+	if (catch_signals(m, err) != 0)
 		return -1;
-	raise_descriptor_limit(master_settings(m)->workers_limit + 1);
+	rc = start_up(m, daemon, previous, err);
+	if (rc != 0)
+		return rc;
 	if (scoreboard_new(&m->scoreboard, master_settings(m)->workers_limit,
 		    limiter_shared_bytes(), err) != 0 ||
 		generations_register(&m->generations, m->scoreboard, err) != 0)
 		return -1;
 	limiter_publish(scoreboard_limiter(m->scoreboard), &master_settings(m)->limits);
 	scoreboard_set_daemon(m->scoreboard, daemon, previous);
-	m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (m->wake_fd == -1 || pipe2(m->lifeline, O_CLOEXEC) != 0)
-		return err_errno(err, ERR_SYSTEM, "cannot make the lifeline");
 	if (m->plan->one == NULL && master_settings(m)->status.socket[0] != '\0' &&
 		control_open(&m->control, master_settings(m)->status.socket,
 			master_settings(m)->user, err) != 0)
@@ -187,45 +165,48 @@ static int prepare(struct master *m, struct err *err)
 static void clean_up(struct master *m)
 {
 	child_table_free(m->children);
+	child_see_out(ORPHANS_MS);
 	control_close(m->control);
 	notify_close(m->notify);
-	if (m->lock_fd != -1)
-		(void)unlink(master_settings(m)->pid_file);
+	lockfile_close(m->lock);
 	scoreboard_free(m->scoreboard);
 	fd_close(&m->lifeline[0]);
 	fd_close(&m->lifeline[1]);
 	fd_close(&m->wake_fd);
-	fd_close(&m->lock_fd);
 	generations_fini(&m->generations);
+}
+
+static int refuse(struct master *m, const struct err *why)
+{
+	log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = why->text},
+		"Cannot start");
+	clean_up(m);
+	return why->kind == ERR_CONFIG ? EX_CONFIG : EX_CANTCREAT;
 }
 
 int master_run(struct settings *settings, const struct master_plan *plan)
 {
-	static const int caught[] = {
-		SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGTTIN, SIGTTOU, SIGCHLD, 0};
-	static const int ignored[] = {0};
 	struct master m = {
 		.plan = plan,
 		.generations = {.current = settings, .number = 1},
 		.wake_fd = -1,
 		.lifeline = {-1, -1},
-		.lock_fd = -1,
 	};
 	struct err err;
+	int rc;
 
 	pool_ask(&m.pool, settings->workers, settings->workers_limit);
-	m.keeper_heard_ms = clock_boot_ms();
 	m.notify = plan->one == NULL ? notify_open() : NULL;
-	if (log_open(&settings->log, "indexocrd", NULL, settings->user, &err) != 0 ||
-		prepare(&m, &err) != 0) {
-		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text},
-			"Cannot start");
+	rc = prepare(&m, &err);
+	if (rc == -1)
+		return refuse(&m, &err);
+	if (rc == 1) {
 		clean_up(&m);
-		return err.kind == ERR_CONFIG ? EX_CONFIG : EX_CANTCREAT;
+		return EX_OK;
 	}
-	signals_catch(caught, ignored, m.wake_fd);
+	m.keeper_heard_ms = clock_boot_ms();
 	if (plan->ready != NULL)
-		plan->ready(plan->ready_arg);
+		plan->ready(plan->arg);
 	master_tell_ready(&m);
 	master_log_warnings(master_settings(&m));
 	if (plan->one == NULL)

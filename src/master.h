@@ -24,7 +24,9 @@ struct master_plan {
 	void *load_arg;
 	/* Called once, when nothing that could refuse the start is left; may be NULL. */
 	void (*ready)(void *arg);
-	void *ready_arg;
+	/* Called while children of the previous daemon are waited for; false = give up. May be NULL. */
+	bool (*waiting)(void *arg);
+	void *arg; /* of both */
 	/* NULL = the queue; else a private daemon for one file: no lock, no socket. */
 	const struct one_document *one;
 };

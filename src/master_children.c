@@ -11,6 +11,7 @@ void master_forget_in_child(void *arg)
 
 	control_forget(m->control);
 	notify_forget(m->notify);
+	lockfile_forget(m->lock);
 }
 
 static void want_children(struct master *m)

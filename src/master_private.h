@@ -16,6 +16,7 @@
 #include "child.h"
 #include "control.h"
 #include "generations.h"
+#include "lockfile.h"
 #include "master.h"
 #include "notify.h"
 #include "pool.h"
@@ -38,7 +39,7 @@ struct master {
 	int64_t progress_ms; /* of a drain, when to log it next */
 	int wake_fd;
 	int lifeline[2];
-	int lock_fd;
+	struct lockfile *lock; /* NULL = none */
 	int exit_status;
 };
 
@@ -78,6 +79,8 @@ struct status_facts master_facts(const struct master *m);
 
 /* master_service.c: a reload is followed by ready, whatever came of it; turn is for every turn of the loop. */
 void master_tell_ready(struct master *m);
+/* While children of the previous daemon are waited for; arg is the master. False = wait no more. */
+bool master_waits(void *arg);
 void master_tell_reloading(struct master *m);
 void master_tell_stopping(struct master *m);
 void master_tell_turn(struct master *m);

@@ -42,7 +42,7 @@ static int take_over(struct master *m)
 	generations_take(g);
 	pool_ask(&m->pool, g->current->workers, master_last_slot(m));
 	limiter_publish(scoreboard_limiter(m->scoreboard), &g->current->limits);
-	if (log_open(&g->current->log, "indexocrd", NULL, g->current->user, &err) != 0)
+	if (log_open(&g->current->log, "indexocrd", NULL, &err) != 0)
 		log_event(LEVEL_ERROR, "master", &(struct log_more){.ms = -1, .error = err.text},
 			"Going on without a log file");
 	child_forgive(m->children);

@@ -14,6 +14,15 @@ static const char *line(const struct master *m, char text[LINE_BYTES])
 	return text;
 }
 
+bool master_waits(void *arg)
+{
+	struct master *m = arg;
+
+	notify_turn(m->notify, "Waiting for the children of the previous daemon to finish", true,
+		clock_boot_ms());
+	return m->plan->waiting == NULL || m->plan->waiting(m->plan->arg);
+}
+
 void master_tell_ready(struct master *m)
 {
 	char text[LINE_BYTES];

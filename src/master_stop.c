@@ -2,6 +2,7 @@
 #include "log.h"
 #include "master_private.h"
 #include "status.h"
+#include "title.h"
 
 enum { PROGRESS_MS = 10 * 1000 };
 
@@ -44,6 +45,7 @@ static void log_stop(const struct master *m, const char *why)
 static void begin_phase(struct master *m, const char *why)
 {
 	scoreboard_draining(m->scoreboard, true);
+	title_set("master (draining)");
 	log_stop(m, why);
 	for (int i = FIRST_WORKER; i <= master_last_slot(m); i++)
 		child_unwant(m->children, i);

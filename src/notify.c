@@ -20,7 +20,7 @@ enum {
 	STATUS_EVERY_MS = 5000,
 	STATUS_BYTES = 1024,
 	MESSAGE_BYTES = 2048,   /* systemd reads up to 4,096 */
-	PATIENCE_MS = 30 * 1000 /* asked for while stopping, again with every status */
+	PATIENCE_MS = 30 * 1000 /* asked for while starting and stopping, again with every status */
 };
 
 enum state { STARTING, READY, RELOADING, STOPPING };
@@ -168,7 +168,7 @@ static bool send_message(struct notify *n, const struct buf *message)
 /* All that is due goes in one message: it is taken as a whole, or stays due as a whole. */
 static void tell(struct notify *n, bool feed, int64_t now_ms)
 {
-	const bool stopping = n->state == STOPPING;
+	const bool timed = n->state == STARTING || n->state == STOPPING;
 	const bool turn = n->state_owed || now_ms >= n->status_ms;
 	const bool changed = strcmp(n->status, n->told) != 0;
 	struct buf b;
@@ -179,13 +179,13 @@ static void tell(struct notify *n, bool feed, int64_t now_ms)
 		rc |= add_state(n, &b);
 	if (turn && changed)
 		rc |= buf_addf(&b, "STATUS=%s\n", n->status);
-	if (turn && stopping)
+	if (turn && timed)
 		rc |= buf_addf(&b, "EXTEND_TIMEOUT_USEC=%d\n", PATIENCE_MS * 1000);
 	if (feed)
 		rc |= buf_addf(&b, "WATCHDOG=1\n");
 	if (rc == 0 && b.len > 0 && send_message(n, &b)) {
 		n->state_owed = false;
-		if (turn && (changed || stopping))
+		if (turn && (changed || timed))
 			n->status_ms = now_ms + STATUS_EVERY_MS;
 		if (turn)
 			memcpy(n->told, n->status, sizeof n->told);

@@ -41,7 +41,8 @@ void notify_stopping(struct notify *n, const char *status, int64_t now_ms);
 
 /*
  * Once a turn of the master's loop: tells the status when it has changed, every few seconds at most, and feeds the
- * watchdog at half its interval while alive. A stop is given more time for as long as this is called.
+ * watchdog at half its interval while alive. A start that has to wait, and a stop, are given more time for as long as
+ * this is called.
  */
 void notify_turn(struct notify *n, const char *status, bool alive, int64_t now_ms);
 

@@ -173,6 +173,7 @@ struct settings {
 	struct set_environment *environments;
 	size_t environment_count;
 	struct set_list warnings; /* kept for status: environments left out, and why */
+	struct set_list files;    /* all that this was read from, and a reload will read again */
 	struct set_storage storage;
 	struct set_queue queue;
 	struct set_engine engine;

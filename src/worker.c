@@ -14,13 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum {
-	ORPHAN_MS = 60 * 1000, /* the master is gone: time to finish */
-	KEEPER_SILENT_MS = 15 * 1000,
-	OUTAGE_MS = 1000,
-	OUTAGE_MAX_MS = 30 * 1000,
-	NAP_MS = 1000
-};
+enum { KEEPER_SILENT_MS = 15 * 1000, OUTAGE_MS = 1000, OUTAGE_MAX_MS = 30 * 1000, NAP_MS = 1000 };
 
 /* ---- what every wait looks at */
 
@@ -28,15 +22,12 @@ static void watch(struct worker *w);
 
 static void notice_lifeline(struct worker *w)
 {
-	struct pollfd fd = {.fd = w->process->lifeline_fd, .events = POLLIN};
-
-	if (w->orphaned_ms == 0 && poll(&fd, 1, 0) == 1) {
-		w->orphaned_ms = clock_boot_ms();
+	if (lifeline_is_cut_now(&w->lifeline)) {
 		w->draining = true;
 		watch(w);
 		log_event(LEVEL_WARN, "worker", NULL, "The master is gone: finishing");
 	}
-	if (w->orphaned_ms != 0 && clock_boot_ms() - w->orphaned_ms > ORPHAN_MS)
+	if (lifeline_is_over(&w->lifeline))
 		w->interrupted = true;
 }
 
@@ -73,6 +64,7 @@ static int check(void *arg, struct err *err)
 	if (signals_take(SIGQUIT))
 		w->interrupted = true;
 	notice_lifeline(w);
+	worker_title_show(&w->title, w->board, w->slot, w->id, w->draining);
 	if (w->deciding)
 		return 0;
 	if (w->interrupted)
@@ -87,8 +79,7 @@ static void watch(struct worker *w)
 	struct pollfd fds[2] = {{.fd = scoreboard_event_fd(w->board, w->slot), .events = POLLIN}};
 	size_t count = 1;
 
-	if (w->orphaned_ms == 0) /* at its end it is always readable */
-		fds[count++] = (struct pollfd){.fd = w->process->lifeline_fd, .events = POLLIN};
+	count += lifeline_poll_fd(&w->lifeline, &fds[count]);
 	http_watch(w->http, fds, count, check, w);
 }
 
@@ -162,8 +153,10 @@ static int open_worker(struct worker *w, const struct process *process, struct e
 	w->settings = process->settings;
 	w->board = process->scoreboard;
 	w->slot = process->slot;
+	lifeline_init(
+		&w->lifeline, process->lifeline_fd, lifeline_limits(&w->settings->supervise, 0));
 	(void)snprintf(w->id, sizeof w->id, "%s-%d", w->settings->worker_id, w->slot);
-	if (log_open(&w->settings->log, w->id, w->id, "", err) != 0)
+	if (log_open(&w->settings->log, w->id, w->id, err) != 0)
 		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = err->text},
 			"Going on without a log file");
 	srandom((unsigned)clock_real_ms() ^ (unsigned)getpid() << 8);

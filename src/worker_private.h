@@ -12,10 +12,12 @@
 #define INDEXOCR_WORKER_PRIVATE_H
 
 #include "http.h"
+#include "lifeline.h"
 #include "pipeline.h"
 #include "process.h"
 #include "queue.h"
 #include "stall.h"
+#include "worker_title.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -90,7 +92,8 @@ struct worker {
 	bool said_outage;    /* of the database, while this document is in work */
 	int64_t save_due_ms; /* boot time until which pages are not tried to be stored */
 	bool deciding; /* a statement that takes or ends a claim is under way: only its deadline ends it */
-	int64_t orphaned_ms;       /* boot time; 0 = the master lives */
+	struct lifeline lifeline;
+	struct worker_title title;
 	struct kept kept[SB_KEPT]; /* by place in the scoreboard */
 	struct outcome last_kept;  /* what became of the last one that was settled */
 };

@@ -174,7 +174,7 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return EX_USAGE;
 	}
-	(void)log_open(&quiet, "indexocrctl", NULL, "", &err);
+	(void)log_open(&quiet, "indexocrctl", NULL, &err);
 	argc -= optind;
 	argv += optind;
 	argc = take_json(&ctl, argc, argv);

@@ -10,6 +10,7 @@
 #include "../err.h"
 #include "../frame.h"
 #include "../mem.h"
+#include "../oom.h"
 #include "render_encode.h"
 #include "render_ink.h"
 #include "render_jpeg.h"
@@ -404,6 +405,7 @@ int main(int argc, char **argv)
 	struct err err;
 	int rc;
 
+	oom_volunteer();
 	if (parse_options(argc, argv, &o) != 0) {
 		free(o.skip);
 		return EX_USAGE;

@@ -11,6 +11,7 @@
 #include "helpers/page.h"
 #include "helpers/reader.h"
 #include "json.h"
+#include "oom.h"
 
 #include <getopt.h>
 #include <leptonica/allheaders.h>
@@ -163,6 +164,7 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int status = EXIT_BUG;
 
+	oom_volunteer();
 	if (!parse(argc, argv, &options)) {
 		(void)fprintf(stderr, "usage: %s [--languages L] [--datadir DIR]\n", argv[0]);
 		return EXIT_USAGE;

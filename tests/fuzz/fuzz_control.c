@@ -244,7 +244,7 @@ static void begin(struct play *p)
 	static const struct set_log silent = {.to_stderr = LOG_STDERR_NONE};
 	struct err err;
 
-	(void)log_open(&silent, "fuzz", NULL, "", &err);
+	(void)log_open(&silent, "fuzz", NULL, &err);
 	(void)snprintf(p->path, sizeof p->path, "/tmp/fuzz_control.%ld", (long)getpid());
 	must(control_open(&p->control, p->path, "", &err) == 0, err.text);
 	for (int i = 0; i < CROWD; i++) {

@@ -41,14 +41,17 @@ def literal(value):
 
 
 class Daemon(servers.Server):
-    """indexocrd with a directory of its own. environments: name -> {key: value}; sections: {"queue": {...}, ...}, "" for keys outside any."""
+    """indexocrd with a directory of its own. environments: name -> {key: value}; sections: {"queue": {...}, ...}, "" for keys outside any.
 
-    def __init__(self, programs, environments, sections=None, workers=2, worker_id="test", host_directory=None, variables=None):
+    become: started by root, with this user in the configuration; else by an unprivileged user."""
+
+    def __init__(self, programs, environments, sections=None, workers=2, worker_id="test", host_directory=None, variables=None, become=None):
         super().__init__(unprivileged=True)
         self.programs = programs
         if host_directory:  # another life of the same host: its lock file is there
             shutil.rmtree(self.directory)
             self.directory = host_directory
+        self.become = become
         self.environments = environments
         self.sections = {"queue": {"poll_interval": 1}, "engine": {"use": "tesseract"}, **(sections or {})}
         self.workers = workers
@@ -66,6 +69,8 @@ class Daemon(servers.Server):
         d = self.directory
         sections = {name: dict(keys) for name, keys in self.sections.items()}
         top = sections.pop("", {})
+        if self.become is not None:
+            top["user"] = self.become
         sections.setdefault("engine", {}).setdefault("prompt_directory", self.programs / "prompts")
         sections.setdefault("storage", {}).setdefault("tmpdir", d / "tmp")
         sections.setdefault("log", {}).update(directory=d / "log", level=sections.get("log", {}).get("level", "debug"), stderr="text")
@@ -88,11 +93,26 @@ class Daemon(servers.Server):
 
     # -- life
 
-    def start(self):
+    def identity(self):
+        return {} if self.become is not None else super().identity()
+
+    def environment(self):
+        return {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **sanitizer_variables(), **self.variables}
+
+    def run(self, *arguments, **options):
+        """indexocrd with these arguments, to its end."""
+        return servers.run([self.programs / "indexocrd", "-c", self.conf, *arguments], cwd=self.directory, env=self.environment(), **self.identity(), **options)
+
+    def spawn(self, *arguments, before=(), **options):
+        """As start(), without waiting for anything; before: a command that runs it."""
         with open(self.directory / "server.log", "ab") as log:
             self.process = subprocess.Popen(
-                [self.programs / "indexocrd", "-c", self.conf], cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **sanitizer_variables(), **self.variables}, **self.identity())
+                [*before, self.programs / "indexocrd", "-c", self.conf, *arguments], cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self.environment(), **self.identity(), **options)
+        return self
+
+    def start(self, *arguments, **options):
+        self.spawn(*arguments, **options)
         servers.wait_for(lambda: self.process.poll() is not None or self.answers(), "the daemon to answer")
         if self.process.poll() is not None:
             raise RuntimeError(f"indexocrd ended with {self.process.returncode}: {self.log()}")
@@ -122,8 +142,8 @@ class Daemon(servers.Server):
     # -- looking
 
     def ctl(self, *arguments, **options):
-        return servers.run([self.programs / "indexocrctl", "-c", self.conf, "--socket", self.directory / "run" / "control.sock", *order(arguments)], env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8",
-                           **sanitizer_variables(), **self.variables}, cwd=self.directory, **self.identity(), **options)
+        return servers.run([self.programs / "indexocrctl", "-c", self.conf, "--socket", self.directory / "run" / "control.sock", *order(arguments)], env=self.environment(),
+                           cwd=self.directory, **self.identity(), **options)
 
     def status(self):
         answer = self.ctl("status", "--json")

@@ -76,7 +76,7 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def _unprivileged():
+def unprivileged_user():
     """PostgreSQL and PgBouncer refuse to run as root."""
     if os.geteuid() != 0:
         return None
@@ -92,7 +92,7 @@ class Server:
     stop_signal = signal.SIGTERM
 
     def __init__(self, unprivileged=False):
-        self.user = _unprivileged() if unprivileged else None
+        self.user = unprivileged_user() if unprivileged else None
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="indexocr-"))
         self.port = free_port()
         self.process = None

@@ -186,6 +186,33 @@ static void secrets_come_from_files_of_their_own(void **state)
 	free(text);
 }
 
+static void all_files_it_was_read_from_are_known(void **state)
+{
+	static const char *const names[] = {"a.conf", "env", "database", "key", "token"};
+	struct settings *s;
+	char *text = calloc(1, 2000);
+
+	(void)state;
+	assert_non_null(text);
+	write_file("env", "NAME=value\n", 0600);
+	write_file("key", "sk-1234\n", 0600);
+	write_file("database", "dbname=d\n", 0600);
+	write_file("token", "t\n", 0600);
+	(void)snprintf(text, 2000,
+		"user = \"\" environment_file = \"%s/env\" engine { use = tesseract }\n"
+		"environment prod { database_file = \"%s/database\" storage = \"directory:/d\" }\n"
+		"gemini { api_key_file = \"%s/key\" } status { token_file = \"%s/token\" }\n",
+		directory, directory, directory, directory);
+	s = loaded(text);
+	assert_int_equal(s->files.count, 5);
+	for (size_t i = 0; i < 5; i++) {
+		assert_int_equal(strncmp(s->files.items[i], directory, strlen(directory)), 0);
+		assert_string_equal(s->files.items[i] + strlen(directory) + 1, names[i]);
+	}
+	conf_free(s);
+	free(text);
+}
+
 static void unconfigured_environments_are_left_out(void **state)
 {
 	struct settings *s = loaded(
@@ -640,7 +667,8 @@ static int make_directory(void **state)
 
 static int remove_directory(void **state)
 {
-	static const char *const names[] = {"a.conf", "open.conf", "env", "key"};
+	static const char *const names[] = {
+		"a.conf", "open.conf", "env", "key", "database", "token"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -659,6 +687,7 @@ int main(void)
 		cmocka_unit_test(values_land_in_their_fields_and_units),
 		cmocka_unit_test(variables_come_from_the_process_then_from_the_file),
 		cmocka_unit_test(secrets_come_from_files_of_their_own),
+		cmocka_unit_test(all_files_it_was_read_from_are_known),
 		cmocka_unit_test(unconfigured_environments_are_left_out),
 		cmocka_unit_test(the_command_line_wins),
 		cmocka_unit_test(bad_files_get_one_line_with_the_place),

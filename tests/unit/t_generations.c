@@ -32,8 +32,7 @@ static int set_up(void **state)
 	static struct generations g;
 	struct err err;
 
-	if (log_open(&quiet, "test", NULL, "", &err) != 0 ||
-		scoreboard_new(&board, 2, 64, &err) != 0)
+	if (log_open(&quiet, "test", NULL, &err) != 0 || scoreboard_new(&board, 2, 64, &err) != 0)
 		return -1;
 	g = (struct generations){.current = settings_with(1), .number = 1};
 	*state = &g;

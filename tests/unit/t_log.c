@@ -35,7 +35,7 @@ static int open_place(void **state)
 	(void)snprintf(p->path, sizeof p->path, "%s/w-1.ndjson", p->directory);
 	settings.directory = p->directory;
 	*state = p;
-	return log_open(&settings, "w-1", "w-1", "", &err);
+	return log_open(&settings, "w-1", "w-1", &err);
 }
 
 static int remove_place(void **state)
@@ -171,7 +171,7 @@ static _Noreturn void log_into_a_full_pipe(const struct place *p)
 	while (write(fds[1], "x", 1) == 1)
 		;
 	if (fcntl(fds[1], F_SETFL, 0) != 0 || dup2(fds[1], STDERR_FILENO) == -1 ||
-		log_open(&settings, "w-1", "w-1", "", &err) != 0)
+		log_open(&settings, "w-1", "w-1", &err) != 0)
 		_exit(1);
 	for (int i = 0; i < 20; i++)
 		log_event(LEVEL_INFO, "worker", NULL, "line %d", i);

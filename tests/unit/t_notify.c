@@ -173,6 +173,8 @@ static void a_status_can_forge_no_field_and_is_cut_between_characters(void **sta
 	struct notify *n = notify_open();
 	char text[1400];
 
+	notify_ready(n, NULL, 0);
+	(void)next(m);
 	notify_turn(n,
 		"a\nMAINPID=1\r\x7f"
 		"b",
@@ -183,6 +185,24 @@ static void a_status_can_forge_no_field_and_is_cut_between_characters(void **sta
 	text[sizeof text - 2] = '\0';
 	notify_turn(n, text, true, 5000);
 	assert_int_equal(strlen(next(m)), strlen("STATUS=") + 1022 + 1);
+	notify_close(n);
+}
+
+static void a_start_that_waits_is_given_more_time(void **state)
+{
+	const struct manager *m = *state;
+	struct notify *n = notify_open();
+
+	notify_turn(n, "waiting", true, 100);
+	assert_string_equal(next(m), "STATUS=waiting\nEXTEND_TIMEOUT_USEC=30000000\n");
+	notify_turn(n, "waiting", true, 5099);
+	assert_string_equal(next(m), "");
+	notify_turn(n, "waiting", true, 5100);
+	assert_string_equal(next(m), "EXTEND_TIMEOUT_USEC=30000000\n");
+	notify_ready(n, "s", 6000);
+	assert_string_equal(next(m), ready_text("s"));
+	notify_turn(n, "s", true, 60000);
+	assert_string_equal(next(m), "");
 	notify_close(n);
 }
 
@@ -266,8 +286,8 @@ static void a_manager_that_does_not_read_delays_nobody_and_hears_the_newest(void
 		notify_turn(n, i % 2 == 0 ? "even" : "odd", true, (int64_t)i * 5000);
 	notify_ready(n, "here I am", INT64_C(1) << 40);
 	for (text = next(m); *text != '\0'; text = next(m))
-		assert_true(
-			strcmp(text, "STATUS=even\n") == 0 || strcmp(text, "STATUS=odd\n") == 0);
+		assert_true(strncmp(text, "STATUS=even\n", strlen("STATUS=even\n")) == 0 ||
+			    strncmp(text, "STATUS=odd\n", strlen("STATUS=odd\n")) == 0);
 	notify_turn(n, "here I am", true, (INT64_C(1) << 40) + 1);
 	assert_string_equal(next(m), ready_text("here I am"));
 	(void)alarm(0);
@@ -302,6 +322,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_status_can_forge_no_field_and_is_cut_between_characters, open_manager,
 			close_manager),
+		cmocka_unit_test_setup_teardown(
+			a_start_that_waits_is_given_more_time, open_manager, close_manager),
 		cmocka_unit_test_setup_teardown(
 			a_stop_is_given_more_time_while_it_is_told_of, open_manager, close_manager),
 		cmocka_unit_test_setup_teardown(
