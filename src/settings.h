@@ -64,7 +64,7 @@ struct set_queue {
 	int64_t backoff_ms, backoff_max_ms;
 	int64_t adopt_foreign_after_ms; /* 0 = never */
 	int max_attempts;
-	int checkpoint_days; /* stored pages of a document that is not finished are kept so long */
+	int checkpoint_days;  /* stored pages of a document that is not finished are kept so long */
 	bool keep_incomplete; /* incomplete_pages = "keep" */
 	enum result_format result_format;
 };

@@ -5,7 +5,7 @@
 . "$(dirname -- "$0")/verdict"
 
 # Not on the way of a document.
-elsewhere='/(child|conf|control|err|generations|lifeline|lockfile|log|main|master|permissions|privileges|queue_listen|queue_migrate|queue_operator|scoreboard|spool)[_a-z]*\.|src/(ctl|web)'
+elsewhere='/(child|conf|control|err|generations|lifeline|lockfile|log|main|master|permissions|privileges|queue_listen|queue_migrate|queue_operator|scoreboard|spool|startup)[_a-z]*\.|src/(ctl|web)'
 
 # met FILE: "ERR_KIND code" for each error that it makes; err_errno() has one code for all. Comparisons are not makings.
 met() {
