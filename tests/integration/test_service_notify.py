@@ -102,6 +102,26 @@ def test_what_refuses_the_start_is_never_called_ready(notified, new_service):
     assert manager.read() == []
 
 
+def test_a_start_that_has_to_wait_says_for_whom_and_asks_for_more_time(notified, new_service, tmp_path):
+    manager = notified()
+    first, office, double = new_service(manager, workers=1)
+    double.control("delay", {"ms": 3000})
+    first.start()
+    id_ = add_document(office, tmp_path / "doc.pdf", 2)
+    servers.wait_for(lambda: office.db.row(id_, "status_id") == CLAIMED, "the claim")
+    first.process.kill()
+    first.wait()
+    count = len(manager.read())
+    second, _, _ = new_service(manager, environments=first.environments, host_directory=first.directory, workers=1)
+    second.start()
+    waiting, *more = manager.read()[count:]
+    assert waiting["STATUS"] == "Waiting for the children of the previous daemon to finish"
+    assert int(waiting["EXTEND_TIMEOUT_USEC"]) == 30_000_000 and "READY" not in waiting
+    assert kinds(more) == ["READY"]
+    assert {m.sender for m in [waiting, *more]} == {second.process.pid}
+    assert second.drain() == 0
+
+
 def test_a_reload_gives_its_own_time_and_is_ready_again(notified, new_service):
     manager = notified()
     daemon, _, _ = new_service(manager)

@@ -164,6 +164,17 @@ def test_a_pid_that_has_gone_to_another_process_is_left_alone(host):
         other.kill()
 
 
+def test_an_empty_pid_file_is_that_of_a_daemon_that_ended(host):
+    host.pid_file.parent.mkdir()
+    host.daemon.own(host.pid_file.parent)
+    host.pid_file.write_text("")
+    host.daemon.own(host.pid_file)
+    assert host.status() == STOPPED
+    assert host("try-restart").returncode == DONE and host.status() == STOPPED
+    assert host("start").returncode == DONE
+    assert host.status() == RUNNING
+
+
 def test_a_master_that_hangs_is_killed_when_its_time_has_passed(host):
     host.configure("supervise { drain_timeout = 0 }\n")
     assert host("start").returncode == DONE
@@ -178,10 +189,10 @@ def test_a_daemon_that_is_refused_its_start_says_why(host):
     host.daemon.own(host.pid_file.parent)
     with open(f"{host.pid_file}.lock", "w") as lock:
         host.daemon.own(lock.name)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.lockf(lock, fcntl.LOCK_EX)
         answer = host("start")
     assert answer.returncode == FAILED
-    assert f"{host.pid_file}.lock" in answer.stderr
+    assert f"another indexocrd (pid {os.getpid()}) holds {host.pid_file}.lock" in answer.stderr
     assert host.status() == STOPPED
 
 
