@@ -583,6 +583,7 @@ static int keeper_main(const struct process *process)
 			"Cannot start");
 		status = err.kind == ERR_CONFIG ? EX_CONFIG : EX_SOFTWARE;
 	} else {
+		scoreboard_alive(k.board, SB_KEEPER); /* ready */
 		scoreboard_state(k.board, SB_KEEPER, SB_IDLE);
 		while (!k.closing)
 			turn(&k);

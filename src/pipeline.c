@@ -205,6 +205,7 @@ static void tally(struct run *run, const cJSON *page)
 	const bool completed = json_bool(page, "isCompleted", false);
 
 	run->done++;
+	run->p->pages_finished++;
 	run->result->lines += cJSON_GetArraySize(json_get(page, "lines"));
 	run->result->tokens += json_int(page, "tokens.total", 0);
 	scoreboard_count(board(run), slot(run), completed ? SB_PAGES_DONE : SB_PAGES_FAILED, 1);

@@ -27,6 +27,7 @@ struct pipeline {
 	const struct engine_type *type;
 	struct engine *engine;
 	struct limiter *limiter; /* NULL = the engine is not metered */
+	int pages_finished;      /* so far, of the document in work */
 };
 
 struct pipeline_store {

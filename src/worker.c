@@ -40,9 +40,14 @@ static bool is_excused(enum sb_state state)
 static int check_progress(struct worker *w, struct err *err)
 {
 	const bool excused = is_excused(scoreboard_state_of(w->board, w->slot));
-	const int64_t spent_ms = stall_look(&w->stall, excused, clock_boot_ms());
+	const bool finished = w->pipeline.pages_finished != w->pages_seen;
 	struct sb_slot_view v;
+	int64_t spent_ms;
 
+	if (finished)
+		stall_begin(&w->stall, clock_boot_ms());
+	w->pages_seen = w->pipeline.pages_finished;
+	spent_ms = stall_look(&w->stall, excused, clock_boot_ms());
 	if (spent_ms < w->settings->supervise.job_timeout_ms)
 		return 0;
 	(void)scoreboard_look(w->board, w->slot, &v);

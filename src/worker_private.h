@@ -84,6 +84,7 @@ struct worker {
 	struct source *current; /* whose document is in work; NULL = none */
 	struct job job;
 	struct stall stall; /* of that document */
+	int pages_seen;     /* of pipeline.pages_finished */
 	int64_t claims;     /* number of the last claim */
 	int64_t paused_ms; /* boot time until which nothing is claimed at all: the engine is not usable */
 	bool woken;        /* somebody said there is work */

@@ -52,7 +52,6 @@ static int save_pages(void *arg, const struct job *job, const char *page_key,
 	struct worker *w = arg;
 	int rc;
 
-	stall_begin(&w->stall, clock_boot_ms());
 	if (w->save_due_ms > clock_boot_ms() || is_away(w))
 		return 1;
 	rc = queue_checkpoint(w->current->queue, w->id, job, page_key, pages_json, err);
@@ -258,6 +257,7 @@ void worker_process(struct worker *w, struct outcome *outcome)
 	w->said_outage = false;
 	w->save_due_ms = 0;
 	stall_begin(&w->stall, clock_boot_ms());
+	w->pages_seen = w->pipeline.pages_finished = 0;
 	log_event(LEVEL_INFO, "worker", NULL, "Processing job");
 	rc = read_and_write(w, &result, outcome);
 	if (rc == 0) {
