@@ -68,20 +68,21 @@ class Document:
 class Held:
     """A daemon with one worker for each of the steps, and a document held there; victims: step -> its worker as status shows it."""
 
-    def __init__(self, office, storage, gemini, proxy, new_daemon, steps=STEPS):
+    def __init__(self, office, storage, gemini, proxy, new_daemon, steps=STEPS, **sections):
         self.office, self.db, self.gemini, self.storage, self.proxy, self.steps = office, office.db, gemini, storage(office), proxy, steps
         self.history = faults.History(self.db)
         self.documents = {step: Document(office, step) for step in steps}
         self.lock = None
-        self.gates = {"checkpointing": faults.Gate(self.db), "claiming": faults.Gate(self.db)}
-        second = self.documents["checkpointing"].image(2)[:16]
-        self.gates["checkpointing"].before("INSERT", "extraction_queue_page", f"NEW.result::text LIKE '%{second}%'")
-        self.gates["claiming"].before("UPDATE", "extraction_queue", f"NEW.document_number = 'claiming' AND NEW.status_id = {CLAIMED}")
+        self.gates = {}
+        if "checkpointing" in steps:
+            self.shut("checkpointing", "INSERT", "extraction_queue_page", f"NEW.result::text LIKE '%{self.documents['checkpointing'].image(2)[:16]}%'")
+        if "claiming" in steps:
+            self.shut("claiming", "UPDATE", "extraction_queue", f"NEW.document_number = 'claiming' AND NEW.status_id = {CLAIMED}")
         database = self.db.postgres.url(self.db.name, port=proxy.port)
         environment = {"database": database, "supabase_url": self.storage.url, "service_key": STORAGE_KEY}
         sections = {"queue": {"sources": ["acte"], "poll_interval": 1, "lease": 6, "backoff": 0.5, "idle_close": 5},
                     "engine": {"use": "gemini", "page_concurrency": 1}, "render": {"format": "png"},
-                    "gemini": {"api_key": KEY, "base_url": gemini.url}}
+                    "gemini": {"api_key": KEY, "base_url": gemini.url}, **sections}
         # A sanitizer would make an exit status of the signal.
         self.daemon = new_daemon({"prod": environment}, sections=sections, workers=len(steps),
                                  variables={"ASAN_OPTIONS": "handle_segv=0:handle_abort=0"}).start()
@@ -124,6 +125,10 @@ class Held:
         self.hold_page(document, 2)
         document.enqueue()
         self.wait_for_call(document, 2)
+
+    def shut(self, step, event, table, condition):
+        self.gates[step] = faults.Gate(self.db)
+        self.gates[step].before(event, table, condition)
 
     def hold_checkpointing(self, document):
         document.enqueue()

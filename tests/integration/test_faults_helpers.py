@@ -52,11 +52,11 @@ def test_a_renderer_that_dies_costs_its_worker_nothing_and_the_document_nothing_
 
 
 def heavy_document(office, name):
-    """A page of a scan, one that takes the renderer a second or more, and one of a scan again."""
+    """A page of a scan, one that takes the renderer longer than any test, and one of a scan again."""
     pdf = Pdf()
     image = pdf.image(offices.page_image(1))
     light = pdf.page("q 340 0 0 340 0 0 cm /I Do Q", (0, 0, 340, 340), {"I": image})
-    curves = " ".join(f"{n % 200} 0 m {n % 97} 200 {n % 113} 10 200 {n % 200} c S" for n in range(400))
+    curves = " ".join(f"{n % 200} 0 m {n % 97} 200 {n % 113} 10 200 {n % 200} c S" for n in range(40000))
     heavy = pdf.page(f"0.1 w {curves}", (0, 0, 200, 200))
     return office.add(name, "acte", content=pdf.write([light, heavy, light]))
 
@@ -108,15 +108,13 @@ def test_a_page_at_which_the_renderer_is_killed_again_and_again_fails_its_docume
     assert daemon.drain() == 0
 
 
-def test_a_frozen_renderer_is_ended_after_page_timeout(new_office, new_daemon, gemini):
-    office, double = new_office(), gemini()
-    daemon = new_daemon({"prod": office.settings()}, sections={**sections(double), "render": {"page_timeout": 4}}, workers=1).start()
-    id_ = heavy_document(office, "heavy.pdf")
-    renderer = busy_renderer(daemon, office, id_)
-    servers.wait_for(office.idle, "the document")
-    assert office.db.row(id_, "status_id", "ocr_error") == (FAILED, "page 2: the page took longer than 4 seconds to render (render.page_timeout)")
-    assert faults.state(renderer) == "X"
-    assert daemon.drain() == 0
+def test_a_frozen_renderer_is_ended_after_page_timeout(new_office, storage, gemini, proxy, new_daemon):
+    held = Held(new_office(), storage, gemini(), proxy, new_daemon, ("rendering",), render={"format": "png", "page_timeout": 4})
+    servers.wait_for(held.office.idle, "the document")
+    assert held.documents["rendering"].row("status_id", "ocr_error") == (FAILED, "page 2: the page took longer than 4 seconds to render (render.page_timeout)")
+    assert faults.state(held.renderer) == "X"
+    assert [p["pid"] for p in held.daemon.processes()] == [held.victims["rendering"]["pid"]]
+    assert held.daemon.drain() == 0
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer needs more address space than the limit leaves")
