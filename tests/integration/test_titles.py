@@ -75,7 +75,7 @@ def test_arguments_and_environment_of_the_start_are_gone(new_office, new_daemon,
     secrets = {"GEMINI_API_KEY": KEY, "PROD_PASSWORD": "a-password-of-the-environment"}
     daemon = new_daemon({"prod": office.settings()}, sections={**sections(double), "redis": {"hosts": 1}}, workers=1, variables=secrets)
     daemon.start("--redis-url", f"redis://:{PASSWORD}@127.0.0.1:{servers.free_port()}")
-    pages_document(office, tmp_path / "doc.pdf", 5)  # enough for its renderer to be alive
+    pages_document(office, tmp_path / "doc.pdf", 40)  # more than a pipe takes: its renderer stays
     servers.wait_for(lambda: double.requests(), "a page in work")
     everybody = [daemon.process.pid, *daemon.children(), *helpers(daemon)]
     assert len(everybody) == 4
