@@ -47,8 +47,8 @@ static bool could_hold(const struct document_intake *in, int cause)
 	return (int64_t)(fs.f_blocks * fs.f_frsize) > in->bytes + in->bytes / 4;
 }
 
-/* A disk that is full of other things is nobody's attempt. One that could never hold this document, or a
- * limit that forbids it, is: it may be the only one that is too large here. */
+/* A disk that is full of other things is nobody's attempt. Where it could never hold this document, or a
+ * limit forbids it, the document is too large for here. */
 static int write_failed(const struct document_intake *in, int cause, struct err *err)
 {
 	if (cause != ENOSPC && cause != EDQUOT && cause != EFBIG)
@@ -57,7 +57,7 @@ static int write_failed(const struct document_intake *in, int cause, struct err 
 		return err_set(err, ERR_SYSTEM, "tmpdir-full",
 			"no room for the document in %s: %s; make room there", in->settings->tmpdir,
 			strerror(cause));
-	return err_set(err, ERR_TRANSIENT, "tmpdir-small",
+	return err_set(err, ERR_DOCUMENT, "tmpdir-small",
 		"the document does not fit into %s: %s; raise the limit, or set storage.tmpdir",
 		in->settings->tmpdir, strerror(cause));
 }

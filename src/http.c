@@ -205,6 +205,11 @@ static int set_transport(struct http_exchange *x, const struct http_request *req
 	bad |= (int)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
 	bad |= (int)curl_easy_setopt(x->easy, CURLOPT_USERAGENT, "indexocr/" PACKAGE_VERSION);
 	bad |= (int)curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+	if (request->silence_ms > 0) {
+		bad |= (int)curl_easy_setopt(x->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		bad |= (int)curl_easy_setopt(
+			x->easy, CURLOPT_LOW_SPEED_TIME, (long)(request->silence_ms + 999) / 1000);
+	}
 	/* Over TLS it is known as soon as connected whether others fit in; over plain HTTP only
 	 * when the first answer comes, which may be minutes. */
 	if (is_https(request->url))

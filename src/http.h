@@ -50,6 +50,7 @@ struct http_request {
 	size_t part_count;
 	int64_t timeout_ms; /* for the whole exchange */
 	int64_t connect_timeout_ms;
+	int64_t silence_ms; /* nothing has come for so long: it fails; 0 = only the whole counts */
 	size_t max_response_bytes;
 	/*
 	 * Where a 2xx body goes; NULL collects it. Returns -1 with *err to end the exchange. Other

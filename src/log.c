@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -211,6 +212,16 @@ static bool has_room(int fd)
 	return room;
 }
 
+/* The disk was full in the middle of a line: what is there of it goes, unless somebody has written behind it already. */
+static void take_back(int fd, ssize_t written)
+{
+	const off_t end = lseek(fd, 0, SEEK_CUR);
+	struct stat st;
+
+	if (end != -1 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == end)
+		(void)!ftruncate(fd, end - written);
+}
+
 /* A line that does not go out whole, in one write, is given up: nobody shall read half of one. */
 static void write_line(int fd, const char *prefix, const char *text)
 {
@@ -225,6 +236,8 @@ static void write_line(int fd, const char *prefix, const char *text)
 	}
 	if (n != (ssize_t)b.len)
 		sink.dropped++;
+	if (n > 0 && n < (ssize_t)b.len)
+		take_back(fd, n);
 	buf_fini(&b);
 }
 

@@ -56,6 +56,14 @@ static const struct settings *settings(const struct run *run)
 
 /* ---- fetch */
 
+/* Also that an object is not there, or is none, is an answer. */
+static void storage_answered(const struct run *run, enum err_kind kind)
+{
+	if (run->p->storage_gate != NULL && (kind == ERR_NONE || kind == ERR_MISSING ||
+						    kind == ERR_DOCUMENT || kind == ERR_CONFIG))
+		gate_open(run->p->storage_gate);
+}
+
 static int fetch(struct run *run, struct err *err)
 {
 	const int64_t before = clock_boot_ms();
@@ -67,8 +75,10 @@ static int fetch(struct run *run, struct err *err)
 			return -1;
 	} else if (storage_fetch(run->p->http, run->environment, &settings(run)->storage, run->job,
 			   &run->document, err) != 0) {
+		storage_answered(run, err->kind);
 		return -1;
 	}
+	storage_answered(run, ERR_NONE);
 	log_event(LEVEL_DEBUG, "fetch", &(struct log_more){.ms = clock_boot_ms() - before},
 		"Fetched %lld bytes", (long long)run->document.bytes);
 	return 0;
@@ -142,6 +152,9 @@ static void answered(void *arg, int page, const struct engine_answer *answer)
 	struct run *run = arg;
 	const bool good = answer->error.kind == ERR_NONE;
 
+	run->result->no_answer = answer->error.kind == ERR_TRANSIENT;
+	if (!run->result->no_answer && run->p->engine_gate != NULL)
+		gate_open(run->p->engine_gate);
 	scoreboard_count(board(run), slot(run), SB_TOKENS_INPUT, (uint64_t)answer->tokens.input);
 	scoreboard_count(board(run), slot(run), SB_TOKENS_OUTPUT, (uint64_t)answer->tokens.output);
 	scoreboard_count(

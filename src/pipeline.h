@@ -28,6 +28,8 @@ struct pipeline {
 	struct engine *engine;
 	struct limiter *limiter; /* NULL = the engine is not metered */
 	int pages_finished;      /* so far, of the document in work */
+	/* Opened where storage and engine answer; NULL = there is none before it. */
+	struct gate *storage_gate, *engine_gate;
 };
 
 struct pipeline_store {
@@ -59,6 +61,7 @@ struct pipeline_result {
 	int64_t tokens;
 	int64_t ms;
 	enum pipeline_place place; /* of a failure */
+	bool no_answer; /* after a failure at the engine: its last answer was that it has none for now */
 };
 
 /*

@@ -11,7 +11,9 @@ enum {
 	PAUSE_CONFIG_MS = 60000,
 	PAUSE_QUOTA_MS = 30000,
 	PAUSE_DAY_MS = 600000,
-	PAUSE_SYSTEM_MS = 30000
+	PAUSE_SYSTEM_MS = 30000,
+	OUTAGE_BASE_MS = 1000,
+	OUTAGE_CAP_MS = 60000
 };
 
 enum { AS_CONFIGURED = 0 };
@@ -128,8 +130,13 @@ struct retry_decision retry_page(const struct err *err, int tries, int max_tries
 	return d;
 }
 
-struct retry_decision retry_document(const struct err *err, int attempt, int max_attempts,
-	const struct set_queue *settings, double random)
+int64_t retry_outage_ms(int failures, double random)
+{
+	return retry_backoff_ms(failures, OUTAGE_BASE_MS, OUTAGE_CAP_MS, random);
+}
+
+struct retry_decision retry_document(const struct err *err, bool is_outage, int attempt,
+	int max_attempts, const struct set_queue *settings, double random)
 {
 	const struct document_rule *rule = &document_rules[kind_of(err)];
 	const int64_t hint = smaller(larger(err->retry_after_ms, 0), PAUSE_MAX_MS);
@@ -137,11 +144,13 @@ struct retry_decision retry_document(const struct err *err, int attempt, int max
 
 	if (rule->action == RETRY_AGAIN && attempt >= max_attempts)
 		d.action = RETRY_GIVE_UP;
-	if (d.action == RETRY_AGAIN)
+	if (is_outage && kind_of(err) == ERR_TRANSIENT)
+		d.action = RETRY_POSTPONE;
+	if (d.action == RETRY_AGAIN || d.action == RETRY_POSTPONE)
 		d.delay_ms = larger(hint, retry_backoff_ms(attempt, settings->backoff_ms,
 						  settings->backoff_max_ms, random));
 	else if (d.action == RETRY_RELEASE && rule->delay_ms > 0)
 		d.delay_ms = larger(hint, rule->delay_ms);
-	d.waits = d.action == RETRY_RELEASE && rule->waits;
+	d.waits = d.action == RETRY_POSTPONE || (d.action == RETRY_RELEASE && rule->waits);
 	return d;
 }

@@ -4,7 +4,8 @@
  * Two questions. A page's call failed: call again, when, or is the page given up, or the whole
  * document handed back? A document's attempt failed: ready again after a delay, failed for good, or
  * released because nobody's attempt was used? Attempts are counted in one layer only: page tries
- * within an attempt are bounded by engine.page_tries, attempts by the row.
+ * within an attempt are bounded by engine.page_tries, attempts by the row. An outage of what all documents need is
+ * nobody's attempt.
  *
  * Processes  any.
  */
@@ -18,10 +19,11 @@
 #include <stdint.h>
 
 enum retry_action {
-	RETRY_AGAIN,   /* after delay_ms */
-	RETRY_GIVE_UP, /* page: marked incomplete; document: failed for good */
-	RETRY_RELEASE, /* nobody's attempt: give the claim back, and pause claiming for delay_ms */
-	RETRY_DROP     /* the claim is lost: write nothing */
+	RETRY_AGAIN,    /* after delay_ms */
+	RETRY_GIVE_UP,  /* page: marked incomplete; document: failed for good */
+	RETRY_RELEASE,  /* nobody's attempt: give the claim back, and pause claiming for delay_ms */
+	RETRY_POSTPONE, /* document, nobody's attempt either: give it back, it waits delay_ms */
+	RETRY_DROP      /* the claim is lost: write nothing */
 };
 
 struct retry_decision {
@@ -39,8 +41,12 @@ struct retry_decision {
 
 /* random is in [0, 1): full jitter. tries: calls made so far for this page, this one included. */
 struct retry_decision retry_page(const struct err *err, int tries, int max_tries, double random);
-struct retry_decision retry_document(const struct err *err, int attempt, int max_attempts,
-	const struct set_queue *settings, double random);
+/* is_outage: what failed was failing already, for everybody: this document is not to blame. */
+struct retry_decision retry_document(const struct err *err, bool is_outage, int attempt,
+	int max_attempts, const struct set_queue *settings, double random);
+
+/* How long a service that failed so often in a row is left alone. */
+int64_t retry_outage_ms(int failures, double random);
 
 /* Exponential with full jitter: random x min(cap, base x 2^(n-1)), never under a tenth of that
  * bound. */

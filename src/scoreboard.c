@@ -394,6 +394,16 @@ void scoreboard_environment_get(
 		*out = (struct sb_environment_view){.oldest_ready_ms = -1};
 }
 
+struct gate *scoreboard_storage_gate(struct scoreboard *sb, int environment)
+{
+	return &sb->header->environments[environment].storage;
+}
+
+struct gate *scoreboard_engine_gate(struct scoreboard *sb)
+{
+	return &sb->header->engine;
+}
+
 void scoreboard_redis(struct scoreboard *sb, enum sb_redis state)
 {
 	atomic_store(&sb->header->redis, (int)state);

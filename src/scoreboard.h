@@ -25,6 +25,7 @@
 
 #include "crash.h"
 #include "err.h"
+#include "gate.h"
 #include "job.h"
 
 #include <stdbool.h>
@@ -247,6 +248,9 @@ void scoreboard_environment(
 	struct scoreboard *sb, int environment, const struct sb_environment_view *view);
 void scoreboard_environment_get(
 	const struct scoreboard *sb, int environment, struct sb_environment_view *out);
+/* Before what all workers call: an environment's storage, the engine. (W; any for reading) */
+struct gate *scoreboard_storage_gate(struct scoreboard *sb, int environment);
+struct gate *scoreboard_engine_gate(struct scoreboard *sb);
 void scoreboard_redis(struct scoreboard *sb, enum sb_redis state);
 enum sb_redis scoreboard_redis_state(const struct scoreboard *sb);
 void scoreboard_draining(struct scoreboard *sb, bool draining);

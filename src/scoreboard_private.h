@@ -84,6 +84,7 @@ struct environment {
 	char database[HASH_TEXT_BYTES]; /* what it is, not where: no secret stands here */
 	_Atomic uint32_t sequence;
 	struct sb_environment_view view;
+	struct gate storage;
 };
 
 struct header {
@@ -94,6 +95,7 @@ struct header {
 	_Atomic int64_t paused_ms; /* boot time; 0 = not paused */
 	_Atomic uint64_t retired[SB_COUNTERS];
 	struct loop loop;
+	struct gate engine;
 	_Atomic int environment_count;
 	struct environment environments[SB_ENVIRONMENTS_MAX];
 };

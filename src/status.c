@@ -7,7 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static cJSON *environment_json(const struct scoreboard *sb, int index, const char *name)
+static void add_failures(cJSON *out, const char *key, const struct gate *gate)
+{
+	if (gate_failures(gate) > 0)
+		json_add_int(out, key, gate_failures(gate));
+}
+
+static cJSON *environment_json(struct scoreboard *sb, int index, const char *name)
 {
 	cJSON *out = cJSON_CreateObject();
 	struct sb_environment_view v;
@@ -19,6 +25,7 @@ static cJSON *environment_json(const struct scoreboard *sb, int index, const cha
 		json_add_text(out, "error", v.error);
 	if (v.retiring)
 		cJSON_AddBoolToObject(out, "retiring", true);
+	add_failures(out, "storageFailures", scoreboard_storage_gate(sb, index));
 	json_add_int(out, "ready", v.ready);
 	json_add_int(out, "waiting", v.waiting);
 	json_add_int(out, "claimed", v.claimed);
@@ -219,6 +226,31 @@ static cJSON *processes_json(const struct scoreboard *sb, const struct settings 
 	return out;
 }
 
+/* What all workers need and does not work, in words as people read warnings. */
+static void warn_of_gate(
+	cJSON *warnings, const struct gate *gate, const char *what, const char *whose)
+{
+	char text[SB_TEXT_BYTES];
+	const int failures = gate_failures(gate);
+
+	if (failures == 0)
+		return;
+	(void)snprintf(text, sizeof text,
+		"%s%s does not work: %d failure%s in a row, tried again in %lld s", what, whose,
+		failures, failures == 1 ? "" : "s",
+		(long long)gate_shut_ms(gate, clock_boot_ms()) / 1000);
+	cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+}
+
+static void warn_of_gates(cJSON *warnings, struct scoreboard *sb)
+{
+	const char *name;
+
+	warn_of_gate(warnings, scoreboard_engine_gate(sb), "the engine", "");
+	for (int i = 0; (name = scoreboard_environment_name(sb, i)) != NULL; i++)
+		warn_of_gate(warnings, scoreboard_storage_gate(sb, i), "the storage of ", name);
+}
+
 static cJSON *totals_json(const struct scoreboard *sb)
 {
 	cJSON *out = cJSON_CreateObject();
@@ -248,6 +280,7 @@ cJSON *status_json(struct scoreboard *sb, const struct status_facts *facts)
 	if (paused_ms != 0)
 		json_add_int(out, "pausedMs", clock_boot_ms() - paused_ms);
 	cJSON_AddItemToObject(out, "pool", pool_json(facts));
+	add_failures(out, "engineFailures", scoreboard_engine_gate(sb));
 	json_add_text(out, "redis", sb_redis_name(scoreboard_redis_state(sb)));
 	cJSON_AddBoolToObject(out, "reloadWaits", facts->reload_waits);
 	json_add_text(
@@ -259,6 +292,7 @@ cJSON *status_json(struct scoreboard *sb, const struct status_facts *facts)
 	cJSON_AddItemToObject(out, "totals", totals_json(sb));
 	for (size_t i = 0; i < settings->warnings.count; i++)
 		cJSON_AddItemToArray(warnings, cJSON_CreateString(settings->warnings.items[i]));
+	warn_of_gates(warnings, sb);
 	cJSON_AddItemToObject(out, "warnings", warnings);
 	return out;
 }

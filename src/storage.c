@@ -14,7 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONNECT_TIMEOUT_MS = 10000, CHECK_TIMEOUT_MS = 15000, ANSWER_MAX_BYTES = 64 * 1024 };
+enum {
+	CONNECT_TIMEOUT_MS = 10000,
+	CHECK_TIMEOUT_MS = 15000,
+	SILENCE_MS = 30000, /* a download that stands still holds up a worker for nothing */
+	ANSWER_MAX_BYTES = 64 * 1024
+};
 enum { HEADERS_MAX = 5 };
 
 /* One project's storage, or a directory. */
@@ -120,6 +125,7 @@ static int supabase_fetch(const struct source *s, const struct storage_place *pl
 	struct http_request request = {.method = "GET",
 		.url = url,
 		.timeout_ms = s->settings->timeout_ms,
+		.silence_ms = SILENCE_MS,
 		.max_response_bytes = SIZE_MAX, /* the intake has the bound */
 		.sink = take,
 		.sink_arg = in};

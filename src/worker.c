@@ -14,7 +14,14 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { KEEPER_SILENT_MS = 15 * 1000, OUTAGE_MS = 1000, OUTAGE_MAX_MS = 30 * 1000, NAP_MS = 1000 };
+enum {
+	KEEPER_SILENT_MS = 15 * 1000,
+	OUTAGE_MS = 1000,
+	OUTAGE_MAX_MS = 30 * 1000,
+	NAP_MS = 1000,
+	/* Then another may try what the one who tries has not come back from. */
+	GATE_TRY_MS = 60 * 1000
+};
 
 /* ---- what every wait looks at */
 
@@ -123,6 +130,8 @@ int worker_open_engine(struct worker *w, struct err *err)
 		return -1;
 	if (!p->type->metered)
 		return 0;
+	p->engine_gate =
+		scoreboard_engine_gate(w->board); /* a local one fails for each page by itself */
 	(void)snprintf(scope, sizeof scope, "%s:%s", p->type->name, p->type->model(p->engine));
 	if (limiter_open(&p->limiter, &w->settings->limits, &w->settings->redis,
 		    scoreboard_limiter(w->board), scope, err) == 0)
@@ -234,10 +243,18 @@ int worker_claim(struct worker *w, struct source *s, const char *id, struct err 
 	return rc;
 }
 
+static void leave_gates(struct worker *w, struct source *s)
+{
+	gate_unused(scoreboard_storage_gate(w->board, s->index), s->passed, clock_boot_ms());
+	gate_unused(scoreboard_engine_gate(w->board), w->engine_passed, clock_boot_ms());
+}
+
 void worker_work_on(struct worker *w, struct source *s, struct outcome *outcome)
 {
 	w->current = s;
+	w->pipeline.storage_gate = scoreboard_storage_gate(w->board, s->index);
 	worker_process(w, outcome);
+	leave_gates(w, s); /* where nothing came of trying, it is the next one's turn */
 	w->current = NULL;
 	job_fini(&w->job);
 	log_job(NULL, NULL);
@@ -268,35 +285,61 @@ static bool may_claim(struct worker *w)
 	return !w->draining && !w->interrupted && scoreboard_paused_since(w->board) == 0;
 }
 
+static bool pass(struct gate *gate, int *passed)
+{
+	*passed = gate_pass(gate, clock_boot_ms(), GATE_TRY_MS);
+	return *passed >= 0;
+}
+
+static bool claim_from(struct worker *w, struct source *s)
+{
+	struct gate *gate = scoreboard_storage_gate(w->board, s->index);
+	struct err err;
+	int rc;
+
+	if (s->closed_ms > clock_boot_ms() || worker_is_down(w, s) || !pass(gate, &s->passed))
+		return false;
+	rc = worker_claim(w, s, NULL, &err);
+	if (rc == -1)
+		close_source(s, &err);
+	if (rc != 0)
+		gate_unused(gate, s->passed, clock_boot_ms());
+	return rc == 0;
+}
+
+/* What is kept and can be gone on with, else the oldest document of the first environment that has one. */
+static struct source *next_document(struct worker *w)
+{
+	struct source *s = may_claim(w) ? worker_resume(w) : NULL;
+
+	if (s != NULL) {
+		s->passed = gate_failures(scoreboard_storage_gate(w->board, s->index));
+		return s;
+	}
+	scoreboard_state(w->board, w->slot, SB_CLAIMING);
+	for (size_t i = 0; i < w->source_count && may_claim(w); i++)
+		if (claim_from(w, &w->sources[i]))
+			return &w->sources[i];
+	return NULL;
+}
+
 /* True = a document was taken, and settled one way or the other. */
 static bool work_once(struct worker *w)
 {
+	struct gate *engine = scoreboard_engine_gate(w->board);
 	struct outcome outcome;
 	struct source *s;
-	struct err err;
 
 	w->woken = false;
 	worker_tend_kept(w);
-	if (may_claim(w) && (s = worker_resume(w)) != NULL) {
+	if (!pass(engine, &w->engine_passed))
+		return false;
+	s = next_document(w);
+	if (s != NULL)
 		worker_work_on(w, s, &outcome);
-		return true;
-	}
-	scoreboard_state(w->board, w->slot, SB_CLAIMING);
-	for (size_t i = 0; i < w->source_count && may_claim(w); i++) {
-		int rc;
-
-		s = &w->sources[i];
-		if (s->closed_ms > clock_boot_ms() || worker_is_down(w, s))
-			continue;
-		rc = worker_claim(w, s, NULL, &err);
-		if (rc == -1)
-			close_source(s, &err);
-		if (rc != 0)
-			continue;
-		worker_work_on(w, s, &outcome);
-		return true;
-	}
-	return false;
+	else
+		gate_unused(engine, w->engine_passed, clock_boot_ms());
+	return s != NULL;
 }
 
 /* ---- sleeping */

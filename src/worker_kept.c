@@ -121,7 +121,7 @@ static void settle_kept(struct worker *w, struct kept *k, int rc, const struct e
 	if (rc == -1) {
 		outcome->why = *err;
 		keep_pages(w, k);
-		worker_settle_failure(w, k->source, &k->job, PIPELINE_DATABASE, outcome);
+		worker_settle_failure(w, k->source, &k->job, PIPELINE_DATABASE, false, outcome);
 	} else if (rc == 1) {
 		worker_note_lost(w, "what was kept of it");
 	} else if (k->what == KEPT_RESULT) {

@@ -30,6 +30,7 @@ struct source {
 	int index;         /* in the scoreboard */
 	int64_t closed_ms; /* boot time until which no claim is tried there */
 	int failures;      /* in a row */
+	int passed;        /* gate_pass() of its storage, for the document in work */
 };
 
 /* What became of a claimed document. */
@@ -87,6 +88,7 @@ struct worker {
 	int pages_seen;     /* of pipeline.pages_finished */
 	int64_t claims;     /* number of the last claim */
 	int64_t paused_ms; /* boot time until which nothing is claimed at all: the engine is not usable */
+	int engine_passed; /* gate_pass() of the engine, for the document in work */
 	bool woken;        /* somebody said there is work */
 	bool draining;
 	bool interrupted;
@@ -121,9 +123,9 @@ void worker_finish_kept(struct worker *w, struct outcome *outcome);
 /* ---- worker_settle.c */
 
 void worker_process(struct worker *w, struct outcome *outcome);
-/* What outcome->why means for this claim, written or kept. */
+/* What outcome->why means for this claim, written or kept. is_outage: see retry_document(). */
 void worker_settle_failure(struct worker *w, struct source *s, struct job *job,
-	enum pipeline_place place, struct outcome *outcome);
+	enum pipeline_place place, bool is_outage, struct outcome *outcome);
 /* As queue_fail(), for a document that is FATE_RETRIED or FATE_FAILED. */
 int worker_write_failure(struct worker *w, struct source *s, const struct job *job,
 	const struct outcome *outcome, struct err *err);

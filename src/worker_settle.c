@@ -150,9 +150,10 @@ static void write_decision(struct worker *w, struct source *s, struct job *job,
 	struct err err;
 	int rc;
 
-	if (d->action == RETRY_RELEASE) {
+	if (d->action == RETRY_RELEASE || d->action == RETRY_POSTPONE) {
 		outcome->fate = FATE_RELEASED;
-		pause_after(w, s, why, place, d->delay_ms);
+		if (d->action == RETRY_RELEASE)
+			pause_after(w, s, why, place, d->delay_ms);
 		rc = queue_release(s->queue, w->id, job, d->waits ? worker_jitter(d->delay_ms) : 0,
 			why->kind != ERR_STOPPED ? why->text : NULL, &err);
 	} else {
@@ -171,9 +172,9 @@ static void write_decision(struct worker *w, struct source *s, struct job *job,
 }
 
 void worker_settle_failure(struct worker *w, struct source *s, struct job *job,
-	enum pipeline_place place, struct outcome *outcome)
+	enum pipeline_place place, bool is_outage, struct outcome *outcome)
 {
-	const struct retry_decision d = retry_document(&outcome->why, job->attempt,
+	const struct retry_decision d = retry_document(&outcome->why, is_outage, job->attempt,
 		job->max_attempts, &w->settings->queue, worker_random());
 
 	outcome->retry_ms = d.delay_ms;
@@ -190,7 +191,40 @@ void worker_settle_failure(struct worker *w, struct source *s, struct job *job,
 
 /* ---- one document */
 
-static bool is_outage(const struct pipeline_result *result, const struct err *why)
+/*
+ * What all documents need failed: it is left alone for a while, longer each time, and tried by one process then. True
+ * where it was failing already; the first who meets it cannot know that it is not the document.
+ */
+static bool shut_gate(
+	struct gate *gate, int passed, const char *what, const char *whose, const struct err *why)
+{
+	const bool was_failing = gate_failures(gate) > 0;
+	const int64_t pause_ms = retry_outage_ms(passed + 1, worker_random());
+
+	if (gate_fail(gate, passed, clock_boot_ms() + pause_ms))
+		log_event(LEVEL_ERROR, "worker", &(struct log_more){.ms = -1, .error = why->text},
+			"%s%s does not work, it is tried again in %lld ms", what, whose,
+			(long long)pause_ms);
+	return was_failing;
+}
+
+static bool is_outage(struct worker *w, const struct pipeline_result *result, const struct err *why)
+{
+	const struct source *s = w->current;
+
+	if (why->kind != ERR_TRANSIENT)
+		return false;
+	if (result->place == PIPELINE_STORAGE)
+		return shut_gate(w->pipeline.storage_gate, s->passed, "The storage of ",
+			s->settings->name, why);
+	if (result->place == PIPELINE_ENGINE && result->no_answer &&
+		w->pipeline.engine_gate != NULL)
+		return shut_gate(w->pipeline.engine_gate, w->engine_passed, "The engine ",
+			w->pipeline.type->name, why);
+	return false;
+}
+
+static bool is_database_away(const struct pipeline_result *result, const struct err *why)
 {
 	return result->place == PIPELINE_DATABASE && why->kind == ERR_TRANSIENT &&
 	       strcmp(why->code, "job-timeout") != 0;
@@ -241,7 +275,7 @@ static int read_and_write(struct worker *w, struct pipeline_result *result, stru
 		outcome->ms = result->ms;
 		return write_result(w, result, outcome);
 	}
-	if (is_outage(result, &outcome->why) &&
+	if (is_database_away(result, &outcome->why) &&
 		worker_keep(w, KEPT_WORK, w->current, &w->job, result, outcome))
 		outcome->fate = FATE_KEPT;
 	return -1;
@@ -266,13 +300,14 @@ void worker_process(struct worker *w, struct outcome *outcome)
 		outcome->fate = FATE_LOST;
 		worker_note_lost(w, "the result");
 	} else if (outcome->fate != FATE_KEPT) {
-		if (is_outage(&result,
-			    &outcome->why)) /* not kept: there was no waiting for a place */
+		/* Not kept: there was no waiting for a place. */
+		if (is_database_away(&result, &outcome->why))
 			(void)err_set(&outcome->why, ERR_STOPPED, "stopped", "interrupted");
 		scoreboard_state(w->board, w->slot, SB_WRITING);
 		if (result.place != PIPELINE_DATABASE && result.last_pages != NULL)
 			keep_last_pages(w, &result); /* paid for, though no others follow */
-		worker_settle_failure(w, w->current, &w->job, result.place, outcome);
+		worker_settle_failure(w, w->current, &w->job, result.place,
+			is_outage(w, &result, &outcome->why), outcome);
 	}
 	pipeline_result_fini(&result);
 }

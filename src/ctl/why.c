@@ -62,10 +62,12 @@ static const cJSON *goes_first(const cJSON *status, const char *environment)
 	return NULL;
 }
 
-static char *database_says(const cJSON *e)
+static char *environment_says(const cJSON *e)
 {
 	const char *error = json_text(e, "error");
 
+	if (is(e, "database", "up") && json_int(e, "storageFailures", 0) > 0)
+		return mem_strdup("its storage does not work; it is tried again now and then");
 	if (is(e, "database", "up"))
 		return NULL;
 	if (error == NULL)
@@ -73,8 +75,10 @@ static char *database_says(const cJSON *e)
 	return mem_printf("the daemon cannot use this database: %s", error);
 }
 
-static char *workers_say(const struct workers *w)
+static char *workers_say(const cJSON *status, const struct workers *w)
 {
+	if (json_int(status, "engineFailures", 0) > 0)
+		return mem_strdup("the engine does not work; it is tried again now and then");
 	if (w->running == 0)
 		return mem_strdup("no worker is running; see indexocrctl status");
 	if (w->paused == w->running)
@@ -113,11 +117,13 @@ char *ctl_why_not_claimed(const cJSON *row, const char *environment, const cJSON
 		return mem_strdup("no daemon answers on this host");
 	if (json_bool(status, "draining", false))
 		return mem_strdup("the daemon of this host is draining");
+	if (json_bool(status, "paused", false))
+		return mem_strdup("claiming is paused by an operator; indexocrctl resume lifts it");
 	if (e == NULL)
 		return mem_printf(
 			"the running daemon does not know environment %s; reload it", environment);
-	why = database_says(e);
+	why = environment_says(e);
 	if (why == NULL)
-		why = workers_say(&w);
+		why = workers_say(status, &w);
 	return why != NULL ? why : others_say(row, environment, status, &w);
 }

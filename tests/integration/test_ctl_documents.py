@@ -133,6 +133,9 @@ def status(workers=("idle",), environments=({"name": "prod", "database": "up"},)
 
 @pytest.mark.parametrize("said, reason", [
     (status(draining=True), "draining"),
+    (status(paused=True), "indexocrctl resume"),
+    (status(engineFailures=3), "the engine does not work"),
+    (status(environments=[{"name": "prod", "database": "up", "storageFailures": 1}]), "its storage does not work"),
     (status(environments=[{"name": "dev", "database": "up"}]), "reload"),
     (status(environments=[{"name": "prod", "database": "down", "error": "connection refused"}]), "cannot use this database: connection refused"),
     (status(environments=[{"name": "prod", "database": "unknown"}]), "has not reached"),

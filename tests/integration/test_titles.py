@@ -88,6 +88,7 @@ def test_arguments_and_environment_of_the_start_are_gone(new_office, new_daemon,
                 continue
             for secret in (*secrets.values(), PASSWORD):
                 assert secret.encode() not in seen, f"{name} of {title(pid)}"
+    double.control("delay", {"ms": 0})
     assert daemon.drain() == 0
     assert PASSWORD not in daemon.everything_said()
 

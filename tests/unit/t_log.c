@@ -7,12 +7,14 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,11 +201,42 @@ static void a_standard_error_that_nobody_reads_halts_nothing(void **state)
 	assert_true(told);
 }
 
+/* As on a disk that is full: the last write finds room for a part of its line only. */
+static void a_line_that_finds_no_room_leaves_no_half_behind(void **state)
+{
+	const struct place *p = *state;
+	struct rlimit before, small;
+	cJSON *all[64];
+	int count;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = 1000;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (int i = 0; i < 20; i++)
+		log_event(LEVEL_INFO, "worker", NULL, "line %d", i);
+	count = lines(p, all, 64);
+	assert_in_range(count, 2, 15);
+	for (int i = 0; i < count; i++)
+		cJSON_Delete(all[i]);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	(void)signal(SIGXFSZ, SIG_DFL);
+	log_event(LEVEL_INFO, "worker", NULL, "there is room again");
+	assert_int_equal(lines(p, all, 64), count + 2);
+	assert_non_null(strstr(json_text(all[count], "message"), "could not be written"));
+	assert_string_equal(json_text(all[count + 1], "message"), "there is room again");
+	for (int i = 0; i < count + 2; i++)
+		cJSON_Delete(all[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_standard_error_that_nobody_reads_halts_nothing, open_place, remove_place),
+		cmocka_unit_test_setup_teardown(
+			a_line_that_finds_no_room_leaves_no_half_behind, open_place, remove_place),
 		cmocka_unit_test_setup_teardown(
 			a_line_has_the_contract_s_fields, open_place, remove_place),
 		cmocka_unit_test_setup_teardown(

@@ -150,7 +150,7 @@ static void a_document_is_tried_again_failed_or_released_by_the_table(void **sta
 			const struct document_case *c = &document_cases[i];
 			const struct err err = failure(c->kind, 0);
 			const struct retry_decision d =
-				retry_document(&err, attempt, ATTEMPTS, &queue, 0.5);
+				retry_document(&err, false, attempt, ATTEMPTS, &queue, 0.5);
 
 			if (letter(d) != c->after[attempt - 1])
 				fail_msg("%s, attempt %d: %c", err_kind_name(c->kind), attempt,
@@ -191,7 +191,7 @@ static const char *fate_of(enum err_kind kind, int attempt)
 {
 	const struct err err = failure(kind, 0);
 
-	switch (letter(retry_document(&err, attempt, ATTEMPTS, &queue, 0.5))) {
+	switch (letter(retry_document(&err, false, attempt, ATTEMPTS, &queue, 0.5))) {
 	case 'A':
 		return "again";
 	case 'R':
@@ -234,10 +234,35 @@ static void what_this_host_has_no_room_for_waits_and_lets_others_come_first(void
 	for (int kind = 0; kind < ERR_KINDS; kind++) {
 		const struct err err = failure((enum err_kind)kind, 0);
 
-		assert_int_equal(
-			retry_document(&err, 1, ATTEMPTS, &queue, 0.5).waits, kind == ERR_SYSTEM);
+		assert_int_equal(retry_document(&err, false, 1, ATTEMPTS, &queue, 0.5).waits,
+			kind == ERR_SYSTEM);
 		assert_false(retry_page(&err, 1, TRIES, 0.5).waits);
 	}
+}
+
+/* The first who meets it pays with an attempt: it may have been the document. */
+static void an_outage_that_is_known_is_nobodys_attempt(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < ERR_KINDS; kind++) {
+		const struct err err = failure((enum err_kind)kind, 0);
+		const struct retry_decision alone =
+			retry_document(&err, false, ATTEMPTS, ATTEMPTS, &queue, 0.5);
+		const struct retry_decision outage =
+			retry_document(&err, true, ATTEMPTS, ATTEMPTS, &queue, 0.5);
+
+		if (kind != ERR_TRANSIENT) {
+			assert_int_equal(outage.action, alone.action);
+			continue;
+		}
+		assert_int_equal(alone.action, RETRY_GIVE_UP);
+		assert_int_equal(outage.action, RETRY_POSTPONE);
+		assert_true(outage.waits);
+		assert_int_equal(outage.delay_ms, 60000);
+	}
+	assert_int_equal(retry_outage_ms(1, 0.5), 500);
+	assert_int_equal(retry_outage_ms(3, 0.5), 2000);
+	assert_in_range(retry_outage_ms(100, 0.999), 59000, 60000);
 }
 
 static void a_documents_delay_takes_the_hint_within_bounds(void **state)
@@ -245,11 +270,11 @@ static void a_documents_delay_takes_the_hint_within_bounds(void **state)
 	struct err err = failure(ERR_QUOTA, 100000);
 
 	(void)state;
-	assert_int_equal(retry_document(&err, 1, ATTEMPTS, &queue, 0.5).delay_ms, 100000);
+	assert_int_equal(retry_document(&err, false, 1, ATTEMPTS, &queue, 0.5).delay_ms, 100000);
 	err = failure(ERR_TRANSIENT, INT64_MAX);
-	assert_int_equal(retry_document(&err, 1, ATTEMPTS, &queue, 0.5).delay_ms, 3600000);
+	assert_int_equal(retry_document(&err, false, 1, ATTEMPTS, &queue, 0.5).delay_ms, 3600000);
 	err = failure(ERR_STOPPED, 5000);
-	assert_int_equal(retry_document(&err, 1, ATTEMPTS, &queue, 0.5).delay_ms, 0);
+	assert_int_equal(retry_document(&err, false, 1, ATTEMPTS, &queue, 0.5).delay_ms, 0);
 }
 
 static void back_off_doubles_up_to_its_cap_with_full_jitter(void **state)
@@ -275,7 +300,7 @@ static void an_unknown_kind_is_a_bug_and_reads_no_table_past_its_end(void **stat
 
 	(void)state;
 	assert_int_equal(letter(retry_page(&err, 1, TRIES, 0.5)), 'F');
-	assert_int_equal(letter(retry_document(&err, 1, ATTEMPTS, &queue, 0.5)), 'A');
+	assert_int_equal(letter(retry_document(&err, false, 1, ATTEMPTS, &queue, 0.5)), 'A');
 }
 
 int main(void)
@@ -288,6 +313,7 @@ int main(void)
 		cmocka_unit_test(a_document_is_tried_again_failed_or_released_by_the_table),
 		cmocka_unit_test(every_failure_has_the_fate_that_the_table_says),
 		cmocka_unit_test(what_this_host_has_no_room_for_waits_and_lets_others_come_first),
+		cmocka_unit_test(an_outage_that_is_known_is_nobodys_attempt),
 		cmocka_unit_test(a_documents_delay_takes_the_hint_within_bounds),
 		cmocka_unit_test(back_off_doubles_up_to_its_cap_with_full_jitter),
 		cmocka_unit_test(an_unknown_kind_is_a_bug_and_reads_no_table_past_its_end),

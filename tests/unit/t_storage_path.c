@@ -658,7 +658,7 @@ static int add_within(struct document_intake *in, rlim_t max_bytes, size_t len, 
 }
 
 /* In the second case what is in memory already finds no room on disk. */
-static void a_document_that_finds_no_room_is_tried_again_later(void **state)
+static void a_document_that_a_limit_leaves_no_room_for_is_too_large_here(void **state)
 {
 	static const struct {
 		size_t before;
@@ -675,7 +675,7 @@ static void a_document_that_finds_no_room_is_tried_again_later(void **state)
 		assert_int_equal(document_intake_begin(&in, &settings, &err), 0);
 		assert_int_equal(document_intake_add(&in, head, cases[i].before + 100, &err), 0);
 		assert_int_equal(add_within(&in, cases[i].max_bytes, 4000, &err), -1);
-		assert_int_equal(err.kind, ERR_TRANSIENT);
+		assert_int_equal(err.kind, ERR_DOCUMENT);
 		assert_string_equal(err.code, "tmpdir-small");
 		assert_non_null(strstr(err.text, tmpdir));
 		document_intake_fini(&in);
@@ -720,7 +720,7 @@ int main(void)
 		cmocka_unit_test(a_named_pipe_or_directory_is_refused_at_once),
 		cmocka_unit_test(a_missing_bucket_or_directory_is_a_fault_of_configuration),
 		cmocka_unit_test(a_document_that_was_put_is_fetched_again),
-		cmocka_unit_test(a_document_that_finds_no_room_is_tried_again_later),
+		cmocka_unit_test(a_document_that_a_limit_leaves_no_room_for_is_too_large_here),
 		cmocka_unit_test(a_tmpdir_that_takes_no_file_is_the_hosts_fault),
 		cmocka_unit_test(a_local_file_is_opened_with_the_same_checks),
 	};
