@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_EVERY_MS = 200, MAX_OPTIONS = 96, SQLSTATE_BYTES = 6, LAST_WORDS_BYTES = 160 };
+enum { CHECK_EVERY_MS = 50, MAX_OPTIONS = 96, SQLSTATE_BYTES = 6, LAST_WORDS_BYTES = 160 };
 
 struct db {
 	char *conninfo; /* owned, secret */

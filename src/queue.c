@@ -21,7 +21,8 @@ enum {
 	CAT_BOOSTED_TYPE,
 	CAT_ABSENT,
 	CAT_UNMIGRATED,
-	CAT_HAS_CLAIM_INDEX
+	CAT_HAS_CLAIM_INDEX,
+	CAT_NOTIFIES
 };
 
 /* ---- its life ------------------------------------------------------------------------------- */
@@ -70,11 +71,20 @@ void queue_free(struct queue *q)
 	free(q);
 }
 
-void queue_idle(struct queue *q)
+bool queue_is_open(const struct queue *q)
 {
-	if (db_is_open(q->db) &&
-		clock_boot_ms() - db_last_used_ms(q->db) >= q->settings->idle_close_ms)
-		db_close(q->db);
+	return db_is_open(q->db);
+}
+
+bool queue_is_idle(const struct queue *q)
+{
+	return db_is_open(q->db) &&
+	       clock_boot_ms() - db_last_used_ms(q->db) >= q->settings->idle_close_ms;
+}
+
+void queue_rest(struct queue *q)
+{
+	db_close(q->db);
 }
 
 struct db *queue_db(struct queue *q)
@@ -308,6 +318,7 @@ static int learn_shape(struct queue *q, struct err *err)
 		.id_type = mem_strdup(db_text(r, 0, CAT_ID_TYPE)),
 		.content_type = mem_strdup(db_text(r, 0, CAT_CONTENT_TYPE)),
 		.boosted_type = mem_strdup(db_text(r, 0, CAT_BOOSTED_TYPE)),
+		.notifies = strcmp(db_text(r, 0, CAT_NOTIFIES), "t") == 0,
 	};
 	q->shape_of = db_opened(q->db);
 out:

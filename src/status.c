@@ -19,6 +19,8 @@ static cJSON *environment_json(const struct scoreboard *sb, int index, const cha
 		json_add_text(out, "error", v.error);
 	if (v.retiring)
 		cJSON_AddBoolToObject(out, "retiring", true);
+	if (v.reach == SB_UP)
+		cJSON_AddBoolToObject(out, "notifications", v.hears);
 	json_add_int(out, "ready", v.ready);
 	json_add_int(out, "waiting", v.waiting);
 	json_add_int(out, "claimed", v.claimed);

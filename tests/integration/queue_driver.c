@@ -236,6 +236,7 @@ static int call_renew_slots(struct driver *d, const cJSON *c, cJSON *answer, str
 	for (int i = 0; i < count; i++) {
 		const cJSON *lease = cJSON_GetArrayItem(given, i);
 
+		scoreboard_post(board, i + 1, SB_RUNNING, 0, 1);
 		scoreboard_alive(board, i + 1);
 		scoreboard_claim(board, i + 1, 0, i + 1, json_text(lease, "token"));
 		scoreboard_document(board, i + 1, json_text(lease, "id"));
@@ -318,7 +319,8 @@ static int call_depth(struct driver *d, const cJSON *c, cJSON *answer, struct er
 	json_add_int(answer, "foreign", depth.foreign);
 	json_add_int(answer, "failed", depth.failed);
 	json_add_int(answer, "oldestReadyMs", depth.oldest_ready_ms);
-	json_add_text(answer, "oldestCreated", depth.oldest_created);
+	json_add_text(answer, "createdAfter", depth.created_after);
+	json_add_int(answer, "dueMs", depth.due_ms);
 	return rc;
 }
 

@@ -102,7 +102,7 @@ def test_the_published_lower_bound_is_exact_to_the_microsecond(database, new_cli
     db.execute("INSERT INTO extraction_queue (document_source, status_id, created_at) "
                "VALUES ('index', 3, '2026-01-01 00:00:00.123456+00'), ('index', 3, '2026-01-01 00:00:00.123457+00')")
     client = new_client(db.url)
-    bound = client.depth()["oldestCreated"]
+    bound = client.depth()["createdAfter"]
     assert bound == "2026-01-01T00:00:00.123456Z"
     assert client.claim(createdAfter=bound)["id"] == "1"
 
@@ -231,8 +231,8 @@ def test_no_creation_time_holds_up_the_queue(database, new_client, created):
     db.execute("INSERT INTO extraction_queue (document_source, status_id, created_at) VALUES ('index', 3, %s)", [created])
     client = new_client(db.url)
     depth = client.depth()
-    assert (depth["ready"], depth["oldestCreated"]) == (1, "")
-    assert client.claim(createdAfter=depth["oldestCreated"])["id"] == "1"
+    assert (depth["ready"], depth["createdAfter"]) == (1, "")
+    assert client.claim(createdAfter=depth["createdAfter"])["id"] == "1"
 
 
 def test_extreme_bookkeeping_holds_up_nothing(database, new_client):
