@@ -44,13 +44,19 @@ struct db *queue_db(struct queue *q);
 /* db_watch() for its connection. */
 void queue_watch(struct queue *q, int (*check)(void *arg, struct err *err), void *arg);
 
+/* What the keeper knows of the queue. */
+struct queue_told {
+	const char *created_after; /* a lower bound for what is ready; "" = none */
+	bool hears; /* notifications are delivered on this database's connections: so they are sessions */
+};
+
 /*
  * Oldest ready row of our sources. worker_id and job->token are filled in by the caller first (the
- * token must stand in the slot before). created_after: a lower bound published by the keeper ("" =
- * none); where nothing stands above it, one more try is made without.
+ * token must stand in the slot before). Where nothing stands above the lower bound, one more try is
+ * made without.
  */
-int queue_claim(struct queue *q, const char *worker_id, const char *created_after, struct job *job,
-	struct err *err);
+int queue_claim(struct queue *q, const char *worker_id, const struct queue_told *told,
+	struct job *job, struct err *err);
 
 /* Like queue_claim(), for this row only (indexocrctl process), also while it waits for its time or where it
  * has failed; 1 where it is neither. */

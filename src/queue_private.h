@@ -29,6 +29,7 @@ struct queue {
 	char *application_name;
 	char *sources; /* settings->sources as an array literal */
 	struct db *db;
+	bool is_no_session; /* whatever the keeper says */
 	unsigned shape_of;  /* the connection that shape was learned on */
 	struct queue_shape shape;
 	int (*check)(void *arg, struct err *err);

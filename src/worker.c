@@ -192,7 +192,8 @@ static int claim_row(struct worker *w, struct source *s, const char *id, struct 
 	if (id != NULL)
 		return queue_claim_id(s->queue, w->id, id, &w->job, err);
 	scoreboard_environment_get(w->board, s->index, &told);
-	rc = queue_claim(s->queue, w->id, told.created_after, &w->job, err);
+	rc = queue_claim(s->queue, w->id, &(struct queue_told){told.created_after, told.hears},
+		&w->job, err);
 	source_answered(s, rc, told.news, err);
 	return rc;
 }

@@ -124,6 +124,11 @@ static void add_job(cJSON *answer, const struct job *job)
 
 static int call_claim(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
 {
+	const char *const after = json_text(c, "createdAfter");
+	const struct queue_told told = {
+		.created_after = after != NULL ? after : "",
+		.hears = json_bool(c, "hears", false),
+	};
 	struct job job;
 	int rc;
 
@@ -131,8 +136,7 @@ static int call_claim(struct driver *d, const cJSON *c, cJSON *answer, struct er
 	if (json_text(c, "id") != NULL)
 		rc = queue_claim_id(d->q, json_text(c, "worker"), json_text(c, "id"), &job, err);
 	else
-		rc = queue_claim(
-			d->q, json_text(c, "worker"), json_text(c, "createdAfter"), &job, err);
+		rc = queue_claim(d->q, json_text(c, "worker"), &told, &job, err);
 	if (rc == 0)
 		add_job(answer, &job);
 	job_fini(&job);
