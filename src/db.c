@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_EVERY_MS = 200, MAX_OPTIONS = 96, SQLSTATE_BYTES = 6, LAST_WORDS_BYTES = 160 };
+enum { CHECK_EVERY_MS = 50, MAX_OPTIONS = 96, SQLSTATE_BYTES = 6, LAST_WORDS_BYTES = 160 };
 
 struct db {
 	char *conninfo; /* owned, secret */
@@ -21,6 +21,8 @@ struct db {
 	int64_t statement_timeout_ms;
 	int64_t last_used_ms;
 	unsigned opened;
+	unsigned prepared_on; /* the connection on which the statement is prepared; 0 = none */
+	bool prepared_is_stale;
 	PGconn *conn; /* owned; NULL while closed */
 	/* Why the server ended this connection; "" = it did not say. */
 	char last_words[LAST_WORDS_BYTES];
@@ -436,22 +438,19 @@ static int read_answer(struct db *db, PGresult **kept, struct err *err)
 	return 0;
 }
 
-int db_exec(struct db *db, const char *sql, int param_count, const char *const *params,
-	struct db_result **out, struct err *err)
+static int ensure_open(struct db *db, struct err *err)
 {
-	PGresult *result = NULL;
-	int rc;
-
-	if (out != NULL)
-		*out = NULL;
 	if (db->conn != NULL && !still_there(db))
 		db_close(db);
-	if (db->conn == NULL && open_connection(db, err) != 0)
-		return -1;
-	if (PQsendQueryParams(db->conn, sql, param_count, NULL, params, NULL, NULL, 0))
-		rc = read_answer(db, &result, err);
-	else
-		rc = lost(db, err);
+	return db->conn == NULL ? open_connection(db, err) : 0;
+}
+
+/* A request was sent, or could not be: reads its answer. */
+static int take_answer(struct db *db, bool was_sent, struct db_result **out, struct err *err)
+{
+	PGresult *result = NULL;
+	int rc = was_sent ? read_answer(db, &result, err) : lost(db, err);
+
 	if (rc != 0 && (PQstatus(db->conn) != CONNECTION_OK ||
 			       PQtransactionStatus(db->conn) == PQTRANS_ACTIVE))
 		db_close(db);
@@ -462,6 +461,64 @@ int db_exec(struct db *db, const char *sql, int param_count, const char *const *
 		PQclear(result);
 	return rc;
 }
+
+int db_exec(struct db *db, const char *sql, int param_count, const char *const *params,
+	struct db_result **out, struct err *err)
+{
+	if (out != NULL)
+		*out = NULL;
+	if (ensure_open(db, err) != 0)
+		return -1;
+	return take_answer(db,
+		PQsendQueryParams(db->conn, sql, param_count, NULL, params, NULL, NULL, 0) == 1,
+		out, err);
+}
+
+/* ---- prepared ------------------------------------------------------------------------------- */
+
+static int deallocate(struct db *db, const char *name, struct err *err)
+{
+	char *sql = mem_printf("DEALLOCATE %s", name);
+	const bool was_sent = PQsendQueryParams(db->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
+
+	free(sql);
+	return take_answer(db, was_sent, NULL, err);
+}
+
+static int prepare(struct db *db, const char *name, const char *sql, struct err *err)
+{
+	const bool is_there = db->prepared_on == db->opened;
+
+	if (is_there && !db->prepared_is_stale)
+		return 0;
+	if (is_there && deallocate(db, name, err) != 0)
+		return -1;
+	db->prepared_on = 0;
+	if (take_answer(db, PQsendPrepare(db->conn, name, sql, 0, NULL) == 1, NULL, err) != 0)
+		return -1;
+	db->prepared_on = db->opened;
+	db->prepared_is_stale = false;
+	return 0;
+}
+
+int db_exec_prepared(struct db *db, const char *name, const char *sql, int param_count,
+	const char *const *params, struct db_result **out, struct err *err)
+{
+	if (out != NULL)
+		*out = NULL;
+	if (ensure_open(db, err) != 0 || prepare(db, name, sql, err) != 0)
+		return -1;
+	return take_answer(db,
+		PQsendQueryPrepared(db->conn, name, param_count, params, NULL, NULL, 0) == 1, out,
+		err);
+}
+
+void db_forget_prepared(struct db *db)
+{
+	db->prepared_is_stale = true;
+}
+
+/* ---- results -------------------------------------------------------------------------------- */
 
 static const PGresult *rows_of(const struct db_result *r)
 {

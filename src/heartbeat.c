@@ -80,7 +80,7 @@ static char *entry_json(const struct heartbeat *h, const char *id, const struct 
 /* The arguments of one beat; slot by slot an id and its JSON. */
 static int beat(struct heartbeat *h, const char *verb, struct err *err)
 {
-	const int slots = scoreboard_slots(h->board);
+	const int slots = scoreboard_used(h->board);
 	char **args = mem_calloc((size_t)slots * 2 + 2, sizeof *args);
 	const char *keys[] = {h->workers_key, h->seen_key};
 	int count = 0;

@@ -69,7 +69,7 @@ static void collect_slot(struct lease_list *list, int slot, int environment)
 
 static void collect(struct lease_list *list, int environment, int64_t alive_after_ms)
 {
-	for (int i = 1; i < scoreboard_slots(list->board); i++)
+	for (int i = 1; i < scoreboard_used(list->board); i++)
 		if (scoreboard_alive_ms(list->board, i) >= alive_after_ms)
 			collect_slot(list, i, environment);
 	list->leases = mem_calloc(list->count, sizeof *list->leases);
@@ -83,7 +83,7 @@ int lease_renew(struct scoreboard *board, struct queue *queue, int environment, 
 {
 	const int64_t sent_ms = clock_boot_ms();
 	struct lease_list list = {.board = board, .until_ms = sent_ms + lease_ms};
-	int rc = 0;
+	int rc = 1;
 
 	collect(&list, environment, sent_ms - lease_ms / 2);
 	if (list.count > 0)

@@ -75,7 +75,7 @@ bool reclaim_has_obituaries(const struct reclaim *r)
 {
 	struct sb_obituary words;
 
-	for (int slot = 1; slot < scoreboard_slots(r->board); slot++)
+	for (int slot = 1; slot < scoreboard_used(r->board); slot++)
 		for (int i = 0; i < SB_OBITUARIES; i++)
 			if (scoreboard_obituary_get(r->board, slot, i, &words) &&
 				words.environment == r->environment)
@@ -107,7 +107,7 @@ static int settle_obituary(const struct reclaim *r, int slot, int i, int *count,
 int reclaim_obituaries(const struct reclaim *r, int *count, struct err *err)
 {
 	*count = 0;
-	for (int slot = 1; slot < scoreboard_slots(r->board); slot++)
+	for (int slot = 1; slot < scoreboard_used(r->board); slot++)
 		for (int i = 0; i < SB_OBITUARIES; i++)
 			if (settle_obituary(r, slot, i, count, err) != 0)
 				return -1;

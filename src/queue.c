@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_EVERY_MS = 200 };
+enum {
+	CHECK_EVERY_MS = 200,
+	REPLAN_MS =
+		50 /* a prepared claim that took longer is planned anew: the table is not what it was */
+};
 
 /* Columns of catalogue.sql. */
 enum {
@@ -21,7 +25,8 @@ enum {
 	CAT_BOOSTED_TYPE,
 	CAT_ABSENT,
 	CAT_UNMIGRATED,
-	CAT_HAS_CLAIM_INDEX
+	CAT_HAS_CLAIM_INDEX,
+	CAT_NOTIFIES
 };
 
 /* ---- its life ------------------------------------------------------------------------------- */
@@ -70,11 +75,20 @@ void queue_free(struct queue *q)
 	free(q);
 }
 
-void queue_idle(struct queue *q)
+bool queue_is_open(const struct queue *q)
 {
-	if (db_is_open(q->db) &&
-		clock_boot_ms() - db_last_used_ms(q->db) >= q->settings->idle_close_ms)
-		db_close(q->db);
+	return db_is_open(q->db);
+}
+
+bool queue_is_idle(const struct queue *q)
+{
+	return db_is_open(q->db) &&
+	       clock_boot_ms() - db_last_used_ms(q->db) >= q->settings->idle_close_ms;
+}
+
+void queue_rest(struct queue *q)
+{
+	db_close(q->db);
 }
 
 struct db *queue_db(struct queue *q)
@@ -308,6 +322,7 @@ static int learn_shape(struct queue *q, struct err *err)
 		.id_type = mem_strdup(db_text(r, 0, CAT_ID_TYPE)),
 		.content_type = mem_strdup(db_text(r, 0, CAT_CONTENT_TYPE)),
 		.boosted_type = mem_strdup(db_text(r, 0, CAT_BOOSTED_TYPE)),
+		.notifies = strcmp(db_text(r, 0, CAT_NOTIFIES), "t") == 0,
 	};
 	q->shape_of = db_opened(q->db);
 out:
@@ -315,8 +330,11 @@ out:
 	return rc;
 }
 
-int queue_run(struct queue *q, const char *name, int param_count, const char *const *params,
-	struct db_result **out, struct err *err)
+typedef int exec_fn(struct db *db, const char *sql, int param_count, const char *const *params,
+	struct db_result **out, struct err *err);
+
+static int run(struct queue *q, const char *name, exec_fn *exec, int param_count,
+	const char *const *params, struct db_result **out, struct err *err)
 {
 	const bool is_known =
 		q->shape.schema != NULL && db_is_open(q->db) && q->shape_of == db_opened(q->db);
@@ -328,12 +346,18 @@ int queue_run(struct queue *q, const char *name, int param_count, const char *co
 	sql = fill(q, name, &q->shape, err);
 	if (sql == NULL)
 		return -1;
-	rc = db_exec(q->db, sql, param_count, params, out, err);
+	rc = exec(q->db, sql, param_count, params, out, err);
 	/* The table may have changed under us: ask again before the next statement. */
 	if (rc != 0 && err->kind == ERR_CONFIG)
 		shape_fini(&q->shape);
 	free(sql);
 	return rc;
+}
+
+int queue_run(struct queue *q, const char *name, int param_count, const char *const *params,
+	struct db_result **out, struct err *err)
+{
+	return run(q, name, db_exec, param_count, params, out, err);
 }
 
 /* ---- claim ---------------------------------------------------------------------------------- */
@@ -386,14 +410,40 @@ static bool was_sent(const struct err *err)
 	return strcmp(err->code, "connect") != 0 && strcmp(err->code, "resolve") != 0;
 }
 
-static int claim(struct queue *q, const char *statement, int param_count, const char *const *params,
-	struct job *job, struct err *err)
+static int exec_claim(struct db *db, const char *sql, int param_count, const char *const *params,
+	struct db_result **out, struct err *err)
+{
+	const int64_t sent_ms = clock_boot_ms();
+	const int rc = db_exec_prepared(db, "indexocr_claim", sql, param_count, params, out, err);
+
+	if (rc != 0 || clock_boot_ms() - sent_ms > REPLAN_MS)
+		db_forget_prepared(db);
+	return rc;
+}
+
+/* Prepared where the connection is a session; a pooler that gave us another one is found out by its answer. */
+static int run_claim(struct queue *q, const char *statement, bool is_session, int param_count,
+	const char *const *params, struct db_result **out, struct err *err)
+{
+	int rc;
+
+	if (!is_session || q->is_no_session)
+		return queue_run(q, statement, param_count, params, out, err);
+	rc = run(q, statement, exec_claim, param_count, params, out, err);
+	if (rc == 0 || (strcmp(err->code, "26000") != 0 && strcmp(err->code, "42P05") != 0))
+		return rc;
+	q->is_no_session = true;
+	return queue_run(q, statement, param_count, params, out, err);
+}
+
+static int claim(struct queue *q, const char *statement, bool is_session, int param_count,
+	const char *const *params, struct job *job, struct err *err)
 {
 	const int64_t sent_ms = clock_boot_ms();
 	struct db_result *r = NULL;
 	int rc;
 
-	if (queue_run(q, statement, param_count, params, &r, err) != 0)
+	if (run_claim(q, statement, is_session, param_count, params, &r, err) != 0)
 		return err->kind == ERR_TRANSIENT && was_sent(err)
 			       ? find_claim(q, sent_ms, job, err)
 			       : -1;
@@ -402,25 +452,28 @@ static int claim(struct queue *q, const char *statement, int param_count, const 
 	return rc;
 }
 
-int queue_claim(struct queue *q, const char *worker_id, const char *created_after, struct job *job,
-	struct err *err)
+int queue_claim(struct queue *q, const char *worker_id, const struct queue_told *told,
+	struct job *job, struct err *err)
 {
-	const bool is_bounded = created_after != NULL && created_after[0] != '\0';
+	const bool is_bounded = told->created_after[0] != '\0';
+	const bool is_session = told->hears && !queue_listens_elsewhere(q);
+	const bool is_one = q->settings->sources.count == 1;
+	const char *const statement = is_one ? "claim_one" : "claim";
 	char lease[QUEUE_NUMBER_BYTES];
 	char attempts[QUEUE_NUMBER_BYTES];
 	const char *params[] = {
-		q->sources,
+		is_one ? q->settings->sources.items[0] : q->sources,
 		worker_id,
 		job->token,
 		queue_number(lease, q->settings->lease_ms),
 		queue_number(attempts, q->settings->max_attempts),
-		is_bounded ? created_after : "-infinity",
+		is_bounded ? told->created_after : "-infinity",
 	};
-	int rc = claim(q, "claim", 6, params, job, err);
+	int rc = claim(q, statement, is_session, 6, params, job, err);
 
 	if (rc == 1 && is_bounded) {
 		params[5] = "-infinity";
-		rc = claim(q, "claim", 6, params, job, err);
+		rc = claim(q, statement, is_session, 6, params, job, err);
 	}
 	return rc;
 }
@@ -438,5 +491,5 @@ int queue_claim_id(
 		queue_number(attempts, q->settings->max_attempts),
 	};
 
-	return claim(q, "claim_id", 5, params, job, err);
+	return claim(q, "claim_id", false, 5, params, job, err);
 }

@@ -35,19 +35,28 @@ struct db;
 int queue_new(struct queue **out, const struct set_environment *environment,
 	const struct set_queue *settings, const char *application_name, struct err *err);
 void queue_free(struct queue *q);
-/* Closes the connection where it was idle for idle_close_ms. */
-void queue_idle(struct queue *q);
+bool queue_is_open(const struct queue *q);
+/* Its connection is open, and was not used for idle_close_ms. */
+bool queue_is_idle(const struct queue *q);
+/* Closes it; the next statement opens it again. */
+void queue_rest(struct queue *q);
 struct db *queue_db(struct queue *q);
 /* db_watch() for its connection. */
 void queue_watch(struct queue *q, int (*check)(void *arg, struct err *err), void *arg);
 
+/* What the keeper knows of the queue. */
+struct queue_told {
+	const char *created_after; /* a lower bound for what is ready; "" = none */
+	bool hears; /* notifications are delivered on this database's connections: so they are sessions */
+};
+
 /*
  * Oldest ready row of our sources. worker_id and job->token are filled in by the caller first (the
- * token must stand in the slot before). created_after: a lower bound published by the keeper ("" =
- * none); where nothing stands above it, one more try is made without.
+ * token must stand in the slot before). Where nothing stands above the lower bound, one more try is
+ * made without.
  */
-int queue_claim(struct queue *q, const char *worker_id, const char *created_after, struct job *job,
-	struct err *err);
+int queue_claim(struct queue *q, const char *worker_id, const struct queue_told *told,
+	struct job *job, struct err *err);
 
 /* Like queue_claim(), for this row only (indexocrctl process), also while it waits for its time or where it
  * has failed; 1 where it is neither. */
@@ -131,18 +140,26 @@ int queue_prune(struct queue *q, char behind[JOB_ID_BYTES], int *count, struct e
 struct queue_depth {
 	int64_t ready, waiting, claimed, foreign, failed;
 	int64_t oldest_ready_ms; /* age of the oldest ready row; -1 = none */
-	char oldest_created[40]; /* its created_at, a lower bound for claims; "" = none */
+	int64_t due_ms;          /* until the first that waits is due; -1 = none waits */
+	char created_after
+		[40]; /* a lower bound for queue_claim(): what is ready was not created before,
+				    nor is what becomes ready, with few exceptions; "" = none */
 };
 int queue_depth(struct queue *q, struct queue_depth *out, struct err *err);
 
 /*
- * LISTEN on its own connection (listen_database), proved by a NOTIFY through the other one. 0: it
- * delivers; 1: it is accepted and delivers nothing (a transaction pooler): poll, and try again in a
- * while; -1: failed. May wait 3 s for the proof.
+ * LISTEN on the statements' connection, or on one of its own where listen_database is another, proved
+ * by a NOTIFY through a connection that does not listen. 0: it delivers; 1: it is accepted and
+ * delivers nothing (a transaction pooler): poll, and try again in a while; -1: failed. May wait 3 s
+ * for the proof.
  */
 int queue_listen(struct queue *q, struct err *err);
-/* -1 while not listening. */
+/* -1 while not listening: also after a statement had to open its connection again. What is notified
+ * while a statement runs has been read when the statement returns; this descriptor tells nothing of
+ * it. */
 int queue_listen_fd(const struct queue *q);
+/* It listens, and the queue's triggers notify of every row that becomes ready. */
+bool queue_hears(const struct queue *q);
 /* Once a minute: sends the next proof and looks for the last one. 0 fine; 1: nothing is delivered
  * any more; -1 lost; on both, call queue_listen() again. */
 int queue_listen_prove(struct queue *q, struct err *err);

@@ -151,7 +151,7 @@ int queue_depth(struct queue *q, struct queue_depth *out, struct err *err)
 	struct db_result *r = NULL;
 	const char *created;
 
-	*out = (struct queue_depth){.oldest_ready_ms = -1};
+	*out = (struct queue_depth){.oldest_ready_ms = -1, .due_ms = -1};
 	if (queue_run(q, "depth", 2, params, &r, err) != 0)
 		return -1;
 	out->ready = db_int(r, 0, 0);
@@ -163,7 +163,9 @@ int queue_depth(struct queue *q, struct queue_depth *out, struct err *err)
 		out->oldest_ready_ms = db_int(r, 0, 5);
 	created = db_text(r, 0, 6);
 	if (created != NULL)
-		(void)snprintf(out->oldest_created, sizeof out->oldest_created, "%s", created);
+		(void)snprintf(out->created_after, sizeof out->created_after, "%s", created);
+	if (db_text(r, 0, 7) != NULL)
+		out->due_ms = db_int(r, 0, 7);
 	db_result_free(r);
 	return 0;
 }

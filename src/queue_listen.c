@@ -1,4 +1,9 @@
-/* The keeper's wake-ups: LISTEN on a connection of its own, and the proof that it delivers. */
+/*
+ * The keeper's wake-ups: LISTEN, and the proof that it delivers.
+ *
+ * Where listen_database is the database itself, the connection of the statements listens too. Each new connection has to
+ * listen, and to prove it, anew.
+ */
 #include "queue.h"
 
 #include "clock.h"
@@ -6,6 +11,7 @@
 #include "queue_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PROOF_WAIT_MS = 3000 };
@@ -14,16 +20,59 @@ enum { PROOF_WAIT_MS = 3000 };
 /* What no trigger sends, so that one daemon's proof does not wake the others. */
 #define PROOF_PREFIX "proof "
 
-/* A proof goes out through the other connection: a transaction pooler may deliver to a session what
- * that session sends itself, and nothing else. */
-static int send_proof(struct queue *q, struct err *err)
+bool queue_listens_elsewhere(const struct queue *q)
+{
+	return q->environment->listen_database != NULL &&
+	       strcmp(q->environment->listen_database, q->environment->database) != 0;
+}
+
+static struct db *db_at(const struct queue *q, const char *where)
+{
+	struct db *db = db_new(where, q->application_name, q->settings->connect_timeout_ms,
+		q->settings->statement_timeout_ms);
+
+	db_watch(db, q->check, q->check_arg);
+	return db;
+}
+
+/* Where notifications come in. */
+static struct db *ear(struct queue *q)
+{
+	if (!queue_listens_elsewhere(q))
+		return q->db;
+	if (q->listener == NULL)
+		q->listener = db_at(q, q->environment->listen_database);
+	return q->listener;
+}
+
+static bool is_listening(const struct queue *q)
+{
+	const struct db *db = queue_listens_elsewhere(q) ? q->listener : q->db;
+
+	return db != NULL && db_is_open(db) && q->listening_on == db_opened(db);
+}
+
+static int not_listening(struct err *err)
+{
+	return err_set(err, ERR_TRANSIENT, "broken", "not listening for notifications");
+}
+
+/* ---- the proof */
+
+static int send_proof(struct queue *q, struct db *through, struct err *err)
 {
 	char payload[sizeof PROOF_PREFIX + QUEUE_PROOF_BYTES];
 	const char *const params[] = {CHANNEL, payload};
+	char *sql = queue_fill_unasked(q, "notify", err);
+	int rc;
 
+	if (sql == NULL)
+		return -1;
 	hash_random_hex(q->proof, QUEUE_PROOF_BYTES - 1);
 	(void)snprintf(payload, sizeof payload, PROOF_PREFIX "%s", q->proof);
-	return queue_run(q, "notify", 2, params, NULL, err);
+	rc = db_exec(through, sql, 2, params, NULL, err);
+	free(sql);
+	return rc;
 }
 
 static void take_notification(void *arg, const char *channel, const char *payload)
@@ -46,60 +95,90 @@ static int await_proof(struct queue *q, struct err *err)
 
 		if (left == 0)
 			return 1;
-		if (db_wait(q->listener, left, err) != 0 ||
-			db_notifications(q->listener, take_notification, q, err) != 0)
+		if (db_wait(ear(q), left, err) != 0 ||
+			db_notifications(ear(q), take_notification, q, err) != 0)
 			return -1;
 	}
 	return 0;
 }
 
-int queue_listen(struct queue *q, struct err *err)
+/*
+ * The first proof goes out through another connection, opened for it where there is none: a transaction pooler may deliver
+ * to a session what that session sends itself, and nothing else.
+ */
+static int prove(struct queue *q, struct err *err)
 {
-	const char *const where = q->environment->listen_database != NULL
-					  ? q->environment->listen_database
-					  : q->environment->database;
-	int rc;
+	struct db *other = queue_listens_elsewhere(q) ? q->db : db_at(q, q->environment->database);
+	int rc = send_proof(q, other, err);
 
-	if (q->listener == NULL) {
-		q->listener = db_new(where, q->application_name, q->settings->connect_timeout_ms,
-			q->settings->statement_timeout_ms);
-		db_watch(q->listener, q->check, q->check_arg);
-	}
-	rc = db_exec(q->listener, "LISTEN " CHANNEL, 0, NULL, NULL, err);
-	if (rc == 0)
-		rc = send_proof(q, err);
 	if (rc == 0)
 		rc = await_proof(q, err);
-	if (rc != 0)
+	if (other != q->db)
+		db_free(other);
+	return rc;
+}
+
+/* ---- listening */
+
+/* The statements' own connection stays open; behind a pooler it leaves as little behind as it can. */
+static void stop_listening(struct queue *q)
+{
+	struct err ignored;
+
+	q->listening_on = 0;
+	if (queue_listens_elsewhere(q))
 		db_close(q->listener);
+	else if (db_is_open(q->db))
+		(void)db_exec(q->db, "UNLISTEN " CHANNEL, 0, NULL, NULL, &ignored);
+}
+
+int queue_listen(struct queue *q, struct err *err)
+{
+	int rc = db_exec(ear(q), "LISTEN " CHANNEL, 0, NULL, NULL, err);
+
+	if (rc == 0) {
+		q->listening_on = db_opened(ear(q));
+		rc = prove(q, err);
+	}
+	if (rc == 0 && !is_listening(q))
+		rc = not_listening(err);
+	if (rc != 0)
+		stop_listening(q);
 	return rc;
 }
 
 int queue_listen_prove(struct queue *q, struct err *err)
 {
-	if (queue_listen_fd(q) < 0)
-		return err_set(err, ERR_TRANSIENT, "broken", "not listening for notifications");
-	if (db_notifications(q->listener, take_notification, q, err) != 0)
+	if (!is_listening(q))
+		return not_listening(err);
+	if (db_notifications(ear(q), take_notification, q, err) != 0)
 		return -1;
 	if (q->proof[0] != '\0') {
-		db_close(q->listener);
+		stop_listening(q);
 		return 1;
 	}
-	return send_proof(q, err);
+	return send_proof(q, q->db, err);
 }
 
 int queue_listen_fd(const struct queue *q)
 {
-	return q->listener != NULL ? db_fd(q->listener) : -1;
+	if (!is_listening(q))
+		return -1;
+	return db_fd(queue_listens_elsewhere(q) ? q->listener : q->db);
+}
+
+bool queue_hears(const struct queue *q)
+{
+	return is_listening(q) && q->shape.notifies;
 }
 
 int queue_notified(struct queue *q, struct err *err)
 {
 	bool was_ready;
 
-	if (queue_listen_fd(q) < 0)
-		return err_set(err, ERR_TRANSIENT, "broken", "not listening for notifications");
-	if (db_notifications(q->listener, take_notification, q, err) != 0)
+	if (!is_listening(q))
+		return not_listening(err);
+	if (db_notifications(ear(q), take_notification, q, err) != 0)
 		return -1;
 	was_ready = q->is_ready;
 	q->is_ready = false;

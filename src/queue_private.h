@@ -18,6 +18,7 @@ struct queue_shape {
 	char *id_type;
 	char *content_type;
 	char *boosted_type;
+	bool notifies; /* its triggers tell of every row that becomes ready */
 };
 
 struct queue_foreign;
@@ -28,7 +29,8 @@ struct queue {
 	char *application_name;
 	char *sources; /* settings->sources as an array literal */
 	struct db *db;
-	unsigned shape_of; /* the connection that shape was learned on */
+	bool is_no_session; /* whatever the keeper says */
+	unsigned shape_of;  /* the connection that shape was learned on */
 	struct queue_shape shape;
 	int (*check)(void *arg, struct err *err);
 	void *check_arg;
@@ -36,7 +38,8 @@ struct queue {
 	struct queue_foreign *foreign;
 	size_t foreign_count;
 	/* queue_listen.c */
-	struct db *listener;
+	struct db *listener;           /* NULL where the statements' connection listens */
+	unsigned listening_on;         /* which of its connections does; 0 = none */
 	char proof[QUEUE_PROOF_BYTES]; /* payload on its way; "" = none */
 	bool is_ready;                 /* something became ready since the last queue_notified() */
 };
@@ -47,6 +50,9 @@ struct queue {
  */
 int queue_run(struct queue *q, const char *name, int param_count, const char *const *params,
 	struct db_result **out, struct err *err);
+
+/* Notifications come in through another database URL than statements go out to. */
+bool queue_listens_elsewhere(const struct queue *q);
 
 /* The statement filled in, from names as they are configured: before the catalogue was asked. */
 char *queue_fill_unasked(struct queue *q, const char *name, struct err *err);

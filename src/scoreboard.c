@@ -97,6 +97,11 @@ int scoreboard_slots(const struct scoreboard *sb)
 	return sb->slots;
 }
 
+int scoreboard_used(const struct scoreboard *sb)
+{
+	return atomic_load(&sb->header->used);
+}
+
 void *scoreboard_limiter(struct scoreboard *sb)
 {
 	return sb->limiter;
@@ -187,6 +192,8 @@ void scoreboard_post(struct scoreboard *sb, int slot, enum sb_post post, int pid
 {
 	struct slot *s = &sb->slot[slot];
 
+	if (slot >= atomic_load(&sb->header->used))
+		atomic_store(&sb->header->used, slot + 1);
 	atomic_store(&s->pid, pid);
 	atomic_store(&s->spawn, spawn);
 	atomic_store(&s->post, (int)post);
@@ -490,10 +497,15 @@ void scoreboard_mend(struct scoreboard *sb, int slot, struct sb_slot_view *out)
 
 void scoreboard_totals(const struct scoreboard *sb, uint64_t totals[SB_COUNTERS])
 {
-	for (int i = 0; i < SB_COUNTERS; i++) {
-		totals[i] = atomic_load(&sb->header->retired[i]);
-		for (int s = 0; s < sb->slots; s++)
-			totals[i] += atomic_load_explicit(
-				&sb->slot[s].counters[i], memory_order_relaxed);
-	}
+	for (int i = 0; i < SB_COUNTERS; i++)
+		totals[i] = scoreboard_total(sb, (enum sb_counter)i);
+}
+
+uint64_t scoreboard_total(const struct scoreboard *sb, enum sb_counter counter)
+{
+	uint64_t total = atomic_load(&sb->header->retired[counter]);
+
+	for (int s = 0; s < scoreboard_used(sb); s++)
+		total += atomic_load_explicit(&sb->slot[s].counters[counter], memory_order_relaxed);
+	return total;
 }

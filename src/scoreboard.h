@@ -146,13 +146,22 @@ enum sb_redis { SB_REDIS_NONE, SB_REDIS_UP, SB_REDIS_DOWN };
 
 enum sb_reach { SB_UNKNOWN, SB_UP, SB_DOWN, SB_NO_MIGRATION };
 
+/*
+ * The keeper tells news: the number rises whenever a row may have become ready. Whoever found nothing there since then need
+ * not ask again, where the keeper hears of every one (`hears`) or the environment is too slow to be asked for nothing.
+ */
 struct sb_environment_view {
 	bool retiring; /* no longer configured; served until its last claim has ended */
 	enum sb_reach reach;
+	uint64_t news;
+	uint64_t
+		stale_news; /* nothing was ready there when the keeper looked, and this was the number */
+	bool hears;         /* notifications of every row that becomes ready are delivered */
+	int64_t answer_ms; /* how long the last statement took */
 	int64_t looked_ms; /* boot time of the last look; 0 = never */
 	int64_t ready, waiting, claimed, foreign, failed;
 	int64_t oldest_ready_ms; /* age at the last look; -1 = none */
-	char oldest_created[40];
+	char created_after[40];  /* for queue_claim() */
 	char error[SB_ERROR_BYTES];
 };
 
@@ -161,6 +170,8 @@ int scoreboard_new(
 	struct scoreboard **out, int workers_limit, size_t limiter_bytes, struct err *err);
 void scoreboard_free(struct scoreboard *sb);
 int scoreboard_slots(const struct scoreboard *sb);
+/* Slots from this one on never had a process: nobody need look there. (any) */
+int scoreboard_used(const struct scoreboard *sb);
 void *scoreboard_limiter(struct scoreboard *sb);
 
 /* The daemon's random id, and that of its predecessor on this host ("" = none known). (set M, get any) */
@@ -173,6 +184,8 @@ int scoreboard_event_fd(const struct scoreboard *sb, int slot);
 void scoreboard_wake(const struct scoreboard *sb, int slot);
 bool scoreboard_woken(const struct scoreboard *sb,
 	int slot); /* clears it, before looking for work; true = it was set */
+/* The sleeper to wake: the most recently active, whose connections are still open; 0 = nobody sleeps. */
+int scoreboard_next_sleeper(const struct scoreboard *sb);
 /* A child keeps only its own eventfd, and the keeper's; the keeper keeps all. (W) */
 void scoreboard_keep_events(struct scoreboard *sb, int slot);
 
@@ -267,6 +280,7 @@ int64_t scoreboard_paused_since(const struct scoreboard *sb);
 bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view *out);
 /* Of all slots and of those retired. */
 void scoreboard_totals(const struct scoreboard *sb, uint64_t totals[SB_COUNTERS]);
+uint64_t scoreboard_total(const struct scoreboard *sb, enum sb_counter counter);
 
 const char *sb_post_name(enum sb_post post);
 const char *sb_state_name(enum sb_state state);

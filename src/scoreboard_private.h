@@ -3,6 +3,7 @@
  *
  *     scoreboard.c        the mapping, waking, parts with their writers, reading
  *     scoreboard_kept.c   claims whose result waits for its database
+ *     scoreboard_sleep.c  who sleeps, and who of them is woken next
  *     scoreboard_end.c    what stays of a process: obituaries, its last death, the loop of all
  *     scoreboard_names.c  what people read for numbers
  *
@@ -90,6 +91,7 @@ struct environment {
 struct header {
 	char daemon[SB_DAEMON_BYTES];
 	char previous[SB_DAEMON_BYTES];
+	_Atomic int used; /* slots that ever had a process are below this one */
 	_Atomic int redis;
 	_Atomic bool draining;
 	_Atomic int64_t paused_ms; /* boot time; 0 = not paused */

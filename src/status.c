@@ -26,6 +26,8 @@ static cJSON *environment_json(struct scoreboard *sb, int index, const char *nam
 	if (v.retiring)
 		cJSON_AddBoolToObject(out, "retiring", true);
 	add_failures(out, "storageFailures", scoreboard_storage_gate(sb, index));
+	if (v.reach == SB_UP)
+		cJSON_AddBoolToObject(out, "notifications", v.hears);
 	json_add_int(out, "ready", v.ready);
 	json_add_int(out, "waiting", v.waiting);
 	json_add_int(out, "claimed", v.claimed);

@@ -4,7 +4,6 @@
 #include "limiter.h"
 #include "log.h"
 #include "mem.h"
-#include "retry.h"
 #include "signals.h"
 #include "worker_private.h"
 
@@ -16,11 +15,10 @@
 
 enum {
 	KEEPER_SILENT_MS = 15 * 1000,
-	OUTAGE_MS = 1000,
-	OUTAGE_MAX_MS = 30 * 1000,
 	NAP_MS = 1000,
-	/* Then another may try what the one who tries has not come back from. */
-	GATE_TRY_MS = 60 * 1000
+	LONG_NAP_MS = 5 * 1000, /* of a sleeper that has nothing to look after */
+	GATE_TRY_MS =
+		60 * 1000 /* then another may try what the one who tries has not come back from */
 };
 
 /* ---- what every wait looks at */
@@ -148,11 +146,9 @@ static int open_sources(struct worker *w, struct err *err)
 	for (size_t i = 0; i < w->source_count; i++) {
 		struct source *s = &w->sources[i];
 
-		s->settings = &w->settings->environments[i];
-		s->index = scoreboard_environment_index(
-			w->board, s->settings->name, s->settings->database);
-		if (queue_new(&s->queue, s->settings, &w->settings->queue, w->id, err) != 0)
-			return err_prefix(err, "environment %s: ", s->settings->name);
+		if (source_open(s, w->board, &w->settings->environments[i], &w->settings->queue,
+			    w->id, err) != 0)
+			return -1;
 		queue_watch(s->queue, check, w);
 	}
 	return 0;
@@ -167,6 +163,7 @@ static int open_worker(struct worker *w, const struct process *process, struct e
 	w->settings = process->settings;
 	w->board = process->scoreboard;
 	w->slot = process->slot;
+	w->started_ms = clock_boot_ms();
 	lifeline_init(
 		&w->lifeline, process->lifeline_fd, lifeline_limits(&w->settings->supervise, 0));
 	(void)snprintf(w->id, sizeof w->id, "%s-%d", w->settings->worker_id, w->slot);
@@ -189,33 +186,25 @@ static void close_worker(struct worker *w)
 		w->pipeline.type->close(w->pipeline.engine);
 	limiter_close(w->pipeline.limiter);
 	for (size_t i = 0; i < w->source_count; i++)
-		queue_free(w->sources[i].queue);
+		source_fini(&w->sources[i]);
 	free(w->sources);
 	http_free_all(w->http);
 }
 
 /* ---- claiming */
 
-/* An environment that cannot be asked is left alone for a while, longer each time. */
-static void close_source(struct source *s, const struct err *why)
-{
-	const int64_t pause =
-		retry_backoff_ms(++s->failures, OUTAGE_MS, OUTAGE_MAX_MS, worker_random());
-
-	s->closed_ms = clock_boot_ms() + pause;
-	if (s->failures == 1 && why->kind != ERR_STOPPED)
-		log_event(LEVEL_ERROR, "claim", &(struct log_more){.ms = -1, .error = why->text},
-			"Cannot claim from %s", s->settings->name);
-}
-
 static int claim_row(struct worker *w, struct source *s, const char *id, struct err *err)
 {
-	struct sb_environment_view seen;
+	struct sb_environment_view told;
+	int rc;
 
 	if (id != NULL)
 		return queue_claim_id(s->queue, w->id, id, &w->job, err);
-	scoreboard_environment_get(w->board, s->index, &seen);
-	return queue_claim(s->queue, w->id, seen.oldest_created, &w->job, err);
+	scoreboard_environment_get(w->board, s->index, &told);
+	rc = queue_claim(s->queue, w->id, &(struct queue_told){told.created_after, told.hears},
+		&w->job, err);
+	source_answered(s, rc, told.news, err);
+	return rc;
 }
 
 int worker_claim(struct worker *w, struct source *s, const char *id, struct err *err)
@@ -230,7 +219,6 @@ int worker_claim(struct worker *w, struct source *s, const char *id, struct err 
 	rc = claim_row(w, s, id, err);
 	w->deciding = false;
 	if (rc == 0) {
-		s->failures = 0;
 		scoreboard_document(w->board, w->slot, w->job.id);
 		scoreboard_count(w->board, w->slot, SB_CLAIMS_MADE, 1);
 		scoreboard_wake(w->board, SB_KEEPER); /* which wakes the next sleeper */
@@ -263,10 +251,10 @@ void worker_work_on(struct worker *w, struct source *s, struct outcome *outcome)
 
 static bool keeper_is_silent(const struct worker *w)
 {
-	struct sb_slot_view v;
+	const int64_t alive_ms = scoreboard_alive_ms(w->board, SB_KEEPER);
+	const int64_t heard_ms = alive_ms > w->started_ms ? alive_ms : w->started_ms;
 
-	(void)scoreboard_look(w->board, SB_KEEPER, &v);
-	return clock_boot_ms() - v.alive_ms > KEEPER_SILENT_MS;
+	return clock_boot_ms() - heard_ms > KEEPER_SILENT_MS;
 }
 
 bool worker_is_down(const struct worker *w, const struct source *s)
@@ -297,11 +285,9 @@ static bool claim_from(struct worker *w, struct source *s)
 	struct err err;
 	int rc;
 
-	if (s->closed_ms > clock_boot_ms() || worker_is_down(w, s) || !pass(gate, &s->passed))
+	if (!source_is_worth_asking(s, w->board, keeper_is_silent(w)) || !pass(gate, &s->passed))
 		return false;
 	rc = worker_claim(w, s, NULL, &err);
-	if (rc == -1)
-		close_source(s, &err);
 	if (rc != 0)
 		gate_unused(gate, s->passed, clock_boot_ms());
 	return rc == 0;
@@ -344,10 +330,28 @@ static bool work_once(struct worker *w)
 
 /* ---- sleeping */
 
-static void let_connections_rest(struct worker *w)
+/* Who is woken next keeps his connections: whatever comes is claimed without opening one. True = some are open. */
+static bool let_connections_rest(struct worker *w)
 {
-	for (size_t i = 0; i < w->source_count; i++)
-		queue_idle(w->sources[i].queue);
+	bool any = false;
+
+	for (size_t i = 0; i < w->source_count; i++) {
+		struct queue *q = w->sources[i].queue;
+
+		if (queue_is_idle(q) && scoreboard_next_sleeper(w->board) != w->slot)
+			queue_rest(q);
+		any = any || queue_is_open(q);
+	}
+	return any;
+}
+
+/* An idle host costs next to nothing, however many workers it has; but a sleeper is known to live. */
+static int64_t sleeper_nap_ms(struct worker *w)
+{
+	const int64_t known_ms = w->settings->supervise.hang_timeout_ms / 3;
+	const int64_t nap_ms = let_connections_rest(w) || worker_keeps(w) ? NAP_MS : LONG_NAP_MS;
+
+	return nap_ms < known_ms ? nap_ms : known_ms;
 }
 
 /* How long to sleep before it is looked at again whether the pause, an operator's or our own, is over; 0 = there is none. */
@@ -366,8 +370,8 @@ static void sit_out_pause(struct worker *w)
 	int nap_ms;
 
 	scoreboard_state(w->board, w->slot, SB_PAUSED);
-	let_connections_rest(w);
 	while ((nap_ms = pause_nap_ms(w)) > 0 && !w->draining && !w->interrupted) {
+		(void)let_connections_rest(w);
 		worker_nap(w, nap_ms);
 		worker_tend_kept(w);
 	}
@@ -379,11 +383,11 @@ static void sleep_until_woken(struct worker *w)
 	const int64_t until = clock_boot_ms() + worker_jitter(w->settings->queue.poll_interval_ms);
 
 	scoreboard_state(w->board, w->slot, SB_IDLE);
-	let_connections_rest(w);
+	scoreboard_wake(w->board, SB_KEEPER); /* which may owe somebody a wake-up */
 	while (!w->draining && !w->interrupted && !w->woken && !worker_can_resume(w) &&
 		scoreboard_paused_since(w->board) == 0 &&
 		(clock_boot_ms() < until || !keeper_is_silent(w))) {
-		worker_nap(w, NAP_MS);
+		worker_nap(w, sleeper_nap_ms(w));
 		worker_tend_kept(w);
 	}
 }

@@ -2,6 +2,7 @@
  * worker_private - what the files of the worker share: its state, and what became of a document
  *
  *     worker.c         its life: waits, opening, claiming, sleeping
+ *     worker_source.c  one environment as it sees it: is it worth asking?
  *     worker_settle.c  a claimed document through the pipeline, and its result or failure into the queue
  *     worker_kept.c    what waits for its database
  *     worker_one.c     the one-document commands
@@ -17,21 +18,12 @@
 #include "process.h"
 #include "queue.h"
 #include "stall.h"
+#include "worker_source.h"
 #include "worker_title.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* One environment as this worker sees it. */
-struct source {
-	const struct set_environment *settings;
-	struct queue *queue;
-	int index;         /* in the scoreboard */
-	int64_t closed_ms; /* boot time until which no claim is tried there */
-	int failures;      /* in a row */
-	int passed;        /* gate_pass() of its storage, for the document in work */
-};
 
 /* What became of a claimed document. */
 enum fate {
@@ -87,6 +79,7 @@ struct worker {
 	struct stall stall; /* of that document */
 	int pages_seen;     /* of pipeline.pages_finished */
 	int64_t claims;     /* number of the last claim */
+	int64_t started_ms;
 	int64_t paused_ms; /* boot time until which nothing is claimed at all: the engine is not usable */
 	int engine_passed; /* gate_pass() of the engine, for the document in work */
 	bool woken;        /* somebody said there is work */

@@ -1,7 +1,7 @@
 -- What the catalogue says about the queue: no row where there is no such table.
 -- Columns: schema of the queue, schema of the table of pages (null: missing), type of the id, kinds of the two
 -- result columns (jsonb, json, text; anything else is refused), columns of ours that are missing, columns of the
--- migration that are missing, whether the claim index is there.
+-- migration that are missing, whether the claim index is there, whether both triggers notify.
 WITH queue AS (
     SELECT c.oid, c.relnamespace, n.nspname
     FROM pg_catalog.pg_class AS c
@@ -35,5 +35,8 @@ SELECT queue.nspname,
             'ocr_completed_at', 'ocr_lease_until', 'ocr_not_before', 'ocr_last_error_at', 'ocr_error']) AS wanted
         WHERE wanted NOT IN (SELECT name FROM columns)),
     EXISTS (SELECT FROM pg_catalog.pg_class AS i
-        WHERE i.relnamespace = queue.relnamespace AND i.relname = :'queue' || '_ocr_claim' AND i.relkind IN ('i', 'I'))
+        WHERE i.relnamespace = queue.relnamespace AND i.relname = :'queue' || '_ocr_claim' AND i.relkind IN ('i', 'I')),
+    (SELECT count(*) = 2 FROM pg_catalog.pg_trigger AS t
+        WHERE t.tgrelid = queue.oid AND t.tgname IN ('indexocr_notify_insert', 'indexocr_notify_update')
+            AND t.tgenabled IN ('O', 'A'))
 FROM queue;

@@ -3,23 +3,6 @@
 -- The attempt is the first again where the row was completed or exhausted before: only a person makes such a row
 -- ready.
 -- $1 sources (array)  $2 worker  $3 claim token  $4 lease in ms  $5 attempts allowed  $6 lower bound of created
-WITH oldest AS MATERIALIZED (
-    SELECT head.id, head.afresh
-    FROM unnest(CAST($1 AS text[])) AS ours (source)
-    CROSS JOIN LATERAL (
-        SELECT q.:"id" AS id, q.:"created" AS created,
-            q.ocr_completed_at IS NOT NULL
-                OR q.ocr_attempts >= COALESCE(q.ocr_max_attempts, CAST($5 AS integer)) AS afresh
-        FROM :"schema".:"queue" AS q
-        WHERE q.:"source" = ours.source AND q.:"status" = :ready AND q.:"worker" IS NULL
-            AND q.ocr_not_before IS NULL AND q.:"created" >= CAST($6 AS timestamptz)
-        ORDER BY q.:"created", q.:"id"
-        LIMIT 1
-        FOR NO KEY UPDATE SKIP LOCKED
-    ) AS head
-    ORDER BY head.created, head.id
-    LIMIT 1
-)
 UPDATE :"schema".:"queue" AS q
 SET :"status" = :claimed,
     :"worker" = $2,
@@ -27,10 +10,27 @@ SET :"status" = :claimed,
     ocr_started_at = now(),
     ocr_completed_at = NULL,
     ocr_lease_until = now() + CAST($4 AS double precision) * interval '1 millisecond',
-    ocr_attempts = CASE WHEN oldest.afresh THEN 1 ELSE COALESCE(q.ocr_attempts, 0) + 1 END,
-    ocr_losses = CASE WHEN oldest.afresh THEN 0 ELSE COALESCE(q.ocr_losses, 0) END
-FROM oldest
-WHERE q.:"id" = oldest.id
+    ocr_attempts = CASE WHEN q.ocr_completed_at IS NULL
+        AND COALESCE(q.ocr_attempts, 0) < COALESCE(q.ocr_max_attempts, CAST($5 AS integer))
+        THEN COALESCE(q.ocr_attempts, 0) + 1 ELSE 1 END,
+    ocr_losses = CASE WHEN q.ocr_completed_at IS NULL
+        AND COALESCE(q.ocr_attempts, 0) < COALESCE(q.ocr_max_attempts, CAST($5 AS integer))
+        THEN COALESCE(q.ocr_losses, 0) ELSE 0 END
+WHERE q.:"id" = (
+    SELECT head.id
+    FROM unnest(CAST($1 AS text[])) AS ours (source)
+    CROSS JOIN LATERAL (
+        SELECT s.:"id" AS id, s.:"created" AS created
+        FROM :"schema".:"queue" AS s
+        WHERE s.:"source" = ours.source AND s.:"status" = :ready AND s.:"worker" IS NULL
+            AND s.ocr_not_before IS NULL AND s.:"created" >= CAST($6 AS timestamptz)
+        ORDER BY s.:"created", s.:"id"
+        LIMIT 1
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS head
+    ORDER BY head.created, head.id
+    LIMIT 1
+)
 RETURNING q.:"id", left(q.:"source", 200), left(q.:"number", 1000), left(q.:"path", 4000), q.ocr_attempts,
     COALESCE(q.ocr_max_attempts, CAST($5 AS integer)),
     CASE WHEN isfinite(q.:"created")

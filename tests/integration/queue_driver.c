@@ -124,6 +124,11 @@ static void add_job(cJSON *answer, const struct job *job)
 
 static int call_claim(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
 {
+	const char *const after = json_text(c, "createdAfter");
+	const struct queue_told told = {
+		.created_after = after != NULL ? after : "",
+		.hears = json_bool(c, "hears", false),
+	};
 	struct job job;
 	int rc;
 
@@ -131,8 +136,7 @@ static int call_claim(struct driver *d, const cJSON *c, cJSON *answer, struct er
 	if (json_text(c, "id") != NULL)
 		rc = queue_claim_id(d->q, json_text(c, "worker"), json_text(c, "id"), &job, err);
 	else
-		rc = queue_claim(
-			d->q, json_text(c, "worker"), json_text(c, "createdAfter"), &job, err);
+		rc = queue_claim(d->q, json_text(c, "worker"), &told, &job, err);
 	if (rc == 0)
 		add_job(answer, &job);
 	job_fini(&job);
@@ -236,6 +240,7 @@ static int call_renew_slots(struct driver *d, const cJSON *c, cJSON *answer, str
 	for (int i = 0; i < count; i++) {
 		const cJSON *lease = cJSON_GetArrayItem(given, i);
 
+		scoreboard_post(board, i + 1, SB_RUNNING, 0, 1);
 		scoreboard_alive(board, i + 1);
 		scoreboard_claim(board, i + 1, 0, i + 1, json_text(lease, "token"));
 		scoreboard_document(board, i + 1, json_text(lease, "id"));
@@ -318,7 +323,8 @@ static int call_depth(struct driver *d, const cJSON *c, cJSON *answer, struct er
 	json_add_int(answer, "foreign", depth.foreign);
 	json_add_int(answer, "failed", depth.failed);
 	json_add_int(answer, "oldestReadyMs", depth.oldest_ready_ms);
-	json_add_text(answer, "oldestCreated", depth.oldest_created);
+	json_add_text(answer, "createdAfter", depth.created_after);
+	json_add_int(answer, "dueMs", depth.due_ms);
 	return rc;
 }
 

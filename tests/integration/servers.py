@@ -149,8 +149,10 @@ class Server:
 class Postgres(Server):
     stop_signal = signal.SIGINT
 
-    def __init__(self):
+    def __init__(self, *options):
+        """options: further arguments of the server."""
         super().__init__(unprivileged=True)
+        self.options = options
         self.data = self.directory / "data"
         run_quietly([POSTGRESQL_BIN / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                      "--locale=C.UTF-8", "--no-sync"], cwd=self.directory, **self.identity())
@@ -163,7 +165,8 @@ class Postgres(Server):
         return super().start([
             POSTGRESQL_BIN / "postgres", "-D", self.data, "-p", self.port, "-k", self.directory,
             "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off",
-            "-c", "max_connections=200", "-c", "shared_buffers=128MB", "-c", "autovacuum_naptime=5s"])
+            "-c", "max_connections=200", "-c", "shared_buffers=128MB", "-c", "autovacuum_naptime=5s",
+            *self.options])
 
     def is_up(self):
         if not super().is_up():
@@ -330,6 +333,40 @@ class CuttingProxy:
 
     def close(self):
         self.release()
+        for s in [self.listener] + self.connections:
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+            s.close()
+
+
+class SlowProxy:
+    """A TCP proxy before a server whose every answer comes late, one after the other."""
+
+    def __init__(self, port, delay_s):
+        self.upstream_port, self.delay_s = port, delay_s
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.connections = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.upstream_port))
+                self.connections += [client, server]
+                threading.Thread(target=self._pass_on, args=(client, server, 0), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(server, client, self.delay_s), daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source, sink, delay_s):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                time.sleep(delay_s)
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def close(self):
         for s in [self.listener] + self.connections:
             with contextlib.suppress(OSError):
                 s.shutdown(socket.SHUT_RDWR)

@@ -229,8 +229,7 @@ def test_a_document_that_arrives_wakes_one_sleeper_without_polling(new_office, n
     settings["queue"]["poll_interval"] = 60
     daemon = new_daemon({"prod": office.settings()}, sections=settings, workers=3).start()
     servers.wait_for(lambda: len(daemon.processes("idle")) == 3, "three sleepers")
-    servers.wait_for(lambda: office.db.one("SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query ILIKE 'LISTEN%%'", [office.db.name]) == 1,
-                     "the keeper to listen")
+    servers.wait_for(lambda: daemon.status()["environments"][0].get("notifications"), "the keeper to listen")
     ids = [pages_document(office, tmp_path / "doc.pdf", f"{n}.pdf", 1, n) for n in range(6)]
     servers.wait_for(lambda: all(office.db.row(i, "status_id") == DONE for i in ids), "all six, within a poll interval", 40)
     assert daemon.drain() == 0

@@ -102,7 +102,7 @@ def test_the_published_lower_bound_is_exact_to_the_microsecond(database, new_cli
     db.execute("INSERT INTO extraction_queue (document_source, status_id, created_at) "
                "VALUES ('index', 3, '2026-01-01 00:00:00.123456+00'), ('index', 3, '2026-01-01 00:00:00.123457+00')")
     client = new_client(db.url)
-    bound = client.depth()["oldestCreated"]
+    bound = client.depth()["createdAfter"]
     assert bound == "2026-01-01T00:00:00.123456Z"
     assert client.claim(createdAfter=bound)["id"] == "1"
 
@@ -231,8 +231,8 @@ def test_no_creation_time_holds_up_the_queue(database, new_client, created):
     db.execute("INSERT INTO extraction_queue (document_source, status_id, created_at) VALUES ('index', 3, %s)", [created])
     client = new_client(db.url)
     depth = client.depth()
-    assert (depth["ready"], depth["oldestCreated"]) == (1, "")
-    assert client.claim(createdAfter=depth["oldestCreated"])["id"] == "1"
+    assert (depth["ready"], depth["createdAfter"]) == (1, "")
+    assert client.claim(createdAfter=depth["createdAfter"])["id"] == "1"
 
 
 def test_extreme_bookkeeping_holds_up_nothing(database, new_client):
@@ -248,3 +248,34 @@ def test_extreme_bookkeeping_holds_up_nothing(database, new_client):
     db.execute("UPDATE extraction_queue SET ocr_losses = %s", [most])
     assert client.reclaim(daemon="d1") == 1
     assert db.row(job["id"], "status_id") == 5
+
+
+# ---- on a session that is known to be one: prepared ---------------------------------------------------------------
+
+@pytest.mark.parametrize("sources", [["index"], ["index", "acte"]])
+def test_a_prepared_claim_takes_what_any_other_would(database, new_client, sources):
+    db = database()
+    expected = []
+    for _ in range(8):
+        for source in sources:
+            expected += db.add(1, source=source)
+    db.add(1, source="plan")
+    db.execute("UPDATE extraction_queue SET created_at = now() - interval '1 day' + id * interval '1 second'")
+    client = new_client(db.url, sources=sources)
+    assert [client.claim(hears=n % 3 > 0)["id"] for n in range(len(expected))] == expected
+    assert client.claim(hears=True) is None
+    assert client.claim(hears=True, createdAfter="2990-01-01T00:00:00.000000Z") is None
+
+
+def test_a_prepared_claim_outlives_its_connection_and_a_change_of_the_table(database, new_client):
+    db = database()
+    expected = db.add(4)
+    client = new_client(db.url)
+    taken = [client.claim(hears=True)["id"]]
+    db.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'queue_driver' AND datname = current_database()")
+    taken.append(client.claim(hears=True)["id"])
+    db.execute("ALTER TABLE extraction_queue ADD COLUMN of_others text")
+    taken.append(client.claim(hears=True)["id"])
+    db.execute("ALTER TABLE extraction_queue ALTER COLUMN document_number TYPE varchar(80)")
+    taken.append(client.claim(hears=True)["id"])
+    assert taken == expected

@@ -108,7 +108,7 @@ def test_another_encoding_of_the_role_does_not_matter(database, new_client):
     db.execute(f"ALTER DATABASE {db.name} SET DateStyle = 'SQL, DMY'")
     db.add(1, path="été.pdf")
     client = new_client(db.url)
-    bound = client.depth()["oldestCreated"]
+    bound = client.depth()["createdAfter"]
     assert client.claim(createdAfter=bound)["path"] == "été.pdf"
 
 

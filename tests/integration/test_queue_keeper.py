@@ -300,9 +300,28 @@ def test_the_depth_counts_our_sources_by_state(database, new_client):
     assert 3_500_000 < depth["oldestReadyMs"] < 3_700_000
 
 
-def test_an_empty_queue_has_no_oldest_row(database, new_client):
-    depth = new_client(database().url).depth()
-    assert (depth["ready"], depth["oldestReadyMs"], depth["oldestCreated"]) == (0, -1, "")
+def test_an_empty_queue_has_no_oldest_row_and_nothing_new_is_older_than_the_look(database, new_client):
+    db = database()
+    client = new_client(db.url)
+    depth = client.depth()
+    assert (depth["ready"], depth["oldestReadyMs"], depth["dueMs"]) == (0, -1, -1)
+    assert db.one("SELECT now() - %s::timestamptz BETWEEN '10 seconds' AND '1 minute'", [depth["createdAfter"]])
+    (row,) = db.execute("INSERT INTO extraction_queue (document_source, status_id) VALUES ('index', 3) RETURNING id::text")[0]
+    assert client.claim(createdAfter=depth["createdAfter"])["id"] == row
+
+
+@pytest.mark.parametrize("times, due", [
+    (["now() + interval '1 hour'", "now() + interval '2 hours'"], (3_500_000, 3_600_000)),
+    (["now() - interval '1 hour'", "now() + interval '1 hour'"], (0, 0)),
+    (["'infinity'"], (-1, -1)),
+    (["'-infinity'"], (0, 0)),
+])
+def test_the_depth_tells_when_the_first_that_waits_is_due(database, new_client, times, due):
+    db = database()
+    for time in times:
+        db.execute(f"UPDATE extraction_queue SET ocr_not_before = {time} WHERE id::text = %s", db.add(1))
+    db.add(1, source="acte", ocr_not_before="2000-01-01")
+    assert due[0] <= new_client(db.url).depth()["dueMs"] <= due[1]
 
 
 def test_counting_stops_past_a_hundred_thousand(database, new_client):

@@ -63,3 +63,14 @@ def test_listen_goes_to_its_own_database_url_beside_a_pooler(database, new_clien
     assert client.call("prove")["rc"] == 0
     servers.wait_for(lambda: client.call("notified", waitMs=50)["rc"] == 0, "the proof")
     assert client.call("prove")["rc"] == 0
+
+
+def test_a_claim_prepared_for_a_session_that_is_none_is_made_all_the_same(database, new_client, pgbouncer):
+    """The pool mode may be changed while we run."""
+    db = database()
+    ids = db.add(40)
+    clients = [new_client(pgbouncer.url(db.name), worker=f"w-{n}") for n in range(4)]
+    with db.connect() as pinned:
+        pinned.execute("SELECT 1")
+        taken = [clients[n % 4].claim(hears=True)["id"] for n in range(40)]
+    assert taken == ids

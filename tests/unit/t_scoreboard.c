@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -225,6 +226,7 @@ static void totals_never_fall_when_a_slot_is_retired(void **state)
 	struct scoreboard *sb = *state;
 	uint64_t before[SB_COUNTERS], after[SB_COUNTERS];
 
+	scoreboard_post(sb, 5, SB_RUNNING, 100, 1);
 	scoreboard_count(sb, 5, SB_DOCUMENTS_DONE, 3);
 	scoreboard_totals(sb, before);
 	scoreboard_retire(sb, 5);
@@ -233,6 +235,51 @@ static void totals_never_fall_when_a_slot_is_retired(void **state)
 	scoreboard_count(sb, 5, SB_DOCUMENTS_DONE, 1);
 	scoreboard_totals(sb, after);
 	assert_int_equal(after[SB_DOCUMENTS_DONE], before[SB_DOCUMENTS_DONE] + 1);
+}
+
+static void slots_that_never_had_a_process_need_not_be_looked_at(void **state)
+{
+	struct scoreboard *sb = *state;
+
+	assert_int_equal(scoreboard_used(sb), 0);
+	scoreboard_post(sb, SB_KEEPER, SB_RUNNING, 100, 1);
+	assert_int_equal(scoreboard_used(sb), 1);
+	scoreboard_post(sb, 4, SB_RUNNING, 101, 1);
+	scoreboard_post(sb, 2, SB_RUNNING, 102, 1);
+	assert_int_equal(scoreboard_used(sb), 5);
+	scoreboard_retire(sb, 4);
+	assert_int_equal(scoreboard_used(sb), 5);
+}
+
+/* A worker of its own process, whose state changes a moment after everybody else's. */
+static void sleep_now(struct scoreboard *sb, int slot)
+{
+	const struct timespec moment = {.tv_nsec = 2000000};
+
+	scoreboard_post(sb, slot, SB_RUNNING, 100 + slot, 1);
+	scoreboard_state(sb, slot, SB_CLAIMING);
+	(void)nanosleep(&moment, NULL);
+	scoreboard_state(sb, slot, SB_IDLE);
+}
+
+static void the_next_to_be_woken_is_the_sleeper_that_was_active_last(void **state)
+{
+	struct scoreboard *sb = *state;
+
+	assert_int_equal(scoreboard_next_sleeper(sb), 0);
+	scoreboard_post(sb, SB_KEEPER, SB_RUNNING, 100, 1);
+	scoreboard_state(sb, SB_KEEPER, SB_IDLE);
+	assert_int_equal(scoreboard_next_sleeper(sb), 0);
+	sleep_now(sb, 2);
+	sleep_now(sb, 5);
+	sleep_now(sb, 3);
+	assert_int_equal(scoreboard_next_sleeper(sb), 3);
+	scoreboard_state(sb, 3, SB_READING);
+	assert_int_equal(scoreboard_next_sleeper(sb), 5);
+	scoreboard_post(sb, 5, SB_DRAINING, 105, 1);
+	assert_int_equal(scoreboard_next_sleeper(sb), 2);
+	sleep_now(sb, 3);
+	assert_int_equal(scoreboard_next_sleeper(sb), 3);
 }
 
 static void the_mailbox_speaks_of_one_claim_only(void **state)
@@ -359,6 +406,12 @@ int main(void)
 			a_pause_wakes_everybody_and_so_does_its_end, open_board, close_board),
 		cmocka_unit_test_setup_teardown(
 			totals_never_fall_when_a_slot_is_retired, open_board, close_board),
+		cmocka_unit_test_setup_teardown(
+			slots_that_never_had_a_process_need_not_be_looked_at, open_board,
+			close_board),
+		cmocka_unit_test_setup_teardown(
+			the_next_to_be_woken_is_the_sleeper_that_was_active_last, open_board,
+			close_board),
 		cmocka_unit_test_setup_teardown(
 			the_mailbox_speaks_of_one_claim_only, open_board, close_board),
 		cmocka_unit_test_setup_teardown(waking_is_seen_once, open_board, close_board),
