@@ -100,7 +100,7 @@ static int write_kept(struct worker *w, struct kept *k, struct err *err)
 					  k->pages, err);
 }
 
-/* The database refuses the result; the next attempt shall know all pages. */
+/* The database takes no result; the next attempt shall know all pages. */
 static void keep_pages(struct worker *w, const struct kept *k)
 {
 	struct err ignored; /* the refusal itself is told */
@@ -207,7 +207,7 @@ struct source *worker_resume(struct worker *w)
 	return s;
 }
 
-/* True = nothing of it is left to do. */
+/* A last try; what is still not taken goes back with its attempt, its pages stored. True = nothing of it is left to do. */
 static bool end_kept(struct worker *w, struct kept *k)
 {
 	struct err err;
@@ -216,8 +216,10 @@ static bool end_kept(struct worker *w, struct kept *k)
 		return false;
 	if (!k->stored)
 		try_kept(w, k);
-	return k->source == NULL ||
-	       (k->stored && queue_release(k->source->queue, w->id, &k->job, 0, NULL, &err) != -1);
+	if (k->source == NULL)
+		return true;
+	keep_pages(w, k);
+	return queue_release(k->source->queue, w->id, &k->job, 0, NULL, &err) != -1;
 }
 
 void worker_drop_kept(struct worker *w)

@@ -122,7 +122,7 @@ def test_who_is_interrupted_while_the_result_cannot_be_written_spends_no_attempt
     refuse(office, "extraction_queue", "NEW.status_id = 4", "57014")
     id_ = pages_document(office, tmp_path / "doc.pdf", pages=2)
     daemon = new_daemon({"prod": office.settings()}, sections=sections(double), workers=1).start()
-    servers.wait_for(lambda: daemon.messages("The result cannot be written yet"), "the result to be held")
+    servers.wait_for(lambda: daemon.messages("The result is kept until prod can take it"), "the result to be held")
     daemon.process.send_signal(servers.signal.SIGQUIT)
     assert daemon.wait() == 0
     assert office.db.row(id_, "status_id", "worker_id", "ocr_attempts", "ocr_losses", "ocr_not_before", "ocr_error") == (READY, None, 0, 0, None, None)
@@ -158,9 +158,11 @@ def test_a_database_that_refuses_what_is_read_closes_its_environment_alone(new_o
 def test_what_a_server_says_at_its_end_is_told_in_our_words_only(new_office, new_daemon, gemini):
     office, double = new_office(), gemini()
     daemon = new_daemon({"prod": office.settings()}, sections=sections(double), workers=2).start()
-    listening = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND query ILIKE 'LISTEN%%'"
-    (before,) = servers.wait_for(lambda: office.db.execute(listening, [office.db.name]), "the keeper to listen")
+    keepers = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = 'indexocr-keeper'"
+    servers.wait_for(lambda: daemon.status()["environments"][0].get("notifications"), "the keeper to listen")
+    before = office.db.execute(keepers, [office.db.name])
     office.db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()", [office.db.name])
-    servers.wait_for(lambda: office.db.execute(listening, [office.db.name]) not in ([], [before]), "the keeper to listen again")
+    servers.wait_for(lambda: not set(before) & set(office.db.execute(keepers, [office.db.name])) and daemon.status()["environments"][0].get("notifications"),
+                     "the keeper to listen again")
     assert daemon.drain() == 0
     assert [line for line in daemon.log().splitlines() if not re.match(r"\d\d:\d\d:\d\d ", line)] == []
