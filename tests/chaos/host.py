@@ -12,7 +12,7 @@ import time
 import daemon
 import offices
 import servers
-from schedule import CRASHES, LEASE_S, MAX_ATTEMPTS, PAGE_TRIES, WORKERS
+from schedule import CRASHES, HANG_S, LEASE_S, MAX_ATTEMPTS, PAGE_TRIES, WORKERS
 from papers import DOCUMENT_MAX_MB, MAX_PAGES
 
 ASK_TIMEOUT_S = 5
@@ -31,7 +31,7 @@ def sections(engine, redis):
         "render": {"format": "png", "max_pages": MAX_PAGES},
         "limits": {"rpm": 1000000, "tpm": 1000000000},
         "redis": {"url": redis.url, "hosts": 2},
-        "supervise": {"restart_backoff": 0.2, "restart_backoff_max": 2, "drain_timeout": 8},
+        "supervise": {"restart_backoff": 0.2, "restart_backoff_max": 2, "drain_timeout": 8, "hang_timeout": HANG_S},
     }
 
 

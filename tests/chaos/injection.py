@@ -4,20 +4,23 @@ import contextlib
 import subprocess
 import time
 
+import daemon
 import servers
 from host import EVERYBODY, send
 from schedule import ENGINE_FAULTS, GARBAGE, LEASE_S, SERVERS, STORAGE_FAULTS
 from stage import ROLE
 
-MARKS = {       # bytes that only this statement has
-    "claim": b"AS afresh", "complete": b"wanted.value", "fail": b"again.allowed", "checkpoint": b"jsonb_to_recordset", "renew": b"standing",
-    "release": b"ocr_attempts = GREATEST(q.ocr_attempts - 1, 0)\nWHERE",
+MARKS = {       # bytes that only this statement has; a claim may be prepared, and is known by its name then
+    "claim": (b"RETURNING q.", b"indexocr_claim"), "complete": (b"wanted.value",), "fail": (b"again.allowed",),
+    "checkpoint": (b"jsonb_to_recordset",), "renew": (b"standing",), "release": (b"ocr_error = COALESCE(left($5",),
 }
 
 
 class Injector:
     def __init__(self, stage, hosts):
         self.stage, self.hosts = stage, hosts
+        for statement, marks in MARKS.items():
+            assert marks[0] in (daemon.SOURCE / "src" / "sql" / f"{statement}.sql").read_bytes(), f"{statement}.sql has another mark now"
 
     def do(self, fault):
         return getattr(self, fault.kind.lower().replace(" ", "_").replace("-", "_"))(fault, *fault.on.split("/"))
@@ -212,7 +215,7 @@ class Injector:
         before = wire.swallowed
         wire.swallow(MARKS[fault.how["statement"]], fault.how["times"])
         time.sleep(fault.lasts)
-        wire.swallow(None, 0)
+        wire.swallow((), 0)
         return f"{wire.swallowed - before} of {fault.how['statement']}" if wire.swallowed > before else None
 
     # -- Redis

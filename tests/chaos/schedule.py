@@ -14,7 +14,8 @@ else (kills, outages, lost connections, restarts) is nobody's attempt, and is no
 import dataclasses
 import random
 
-LEASE_S = 20
+LEASE_S = 24
+HANG_S = 60             # longer than anybody is stopped: who is killed as hung has spent an attempt
 CRASHES = 2
 STORAGE_FAULTS = 2
 MAX_ATTEMPTS = 6

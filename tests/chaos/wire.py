@@ -32,7 +32,7 @@ class Wire:
     def __init__(self, loop, upstream_port):
         self.loop, self.upstream_port = loop, upstream_port
         self.delay_s = 0
-        self.trigger, self.swallow_left, self.swallowed = None, 0, 0
+        self.marks, self.swallow_left, self.swallowed = (), 0, 0
         self.open = None            # an event: set while anything comes through
         self.links, self.accepted = set(), 0
         self.server = loop.run(self._listen())
@@ -73,9 +73,9 @@ class Wire:
         """Connections stay and are accepted, and nothing comes through."""
         self.loop.call(self.open.clear if on else self.open.set)
 
-    def swallow(self, trigger, times):
-        """Statements that hold these bytes are executed; their answer is kept back and the connection cut."""
-        self.trigger, self.swallow_left = trigger, times
+    def swallow(self, marks, times):
+        """Statements that hold one of these marks are executed; their answer is kept back and the connection cut."""
+        self.marks, self.swallow_left = marks, times
 
     def close(self):
         self.loop.call(self.server.close)
@@ -97,7 +97,7 @@ class Link:
         wire = self.wire
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
-                if wire.swallow_left > 0 and wire.trigger in data:
+                if wire.swallow_left > 0 and any(mark in data for mark in wire.marks):
                     wire.swallow_left -= 1
                     self.armed = True
                 await self.pass_on(data, writer)

@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import contextlib
 import ctypes
 import os
 import signal
@@ -162,8 +163,9 @@ def cut(request):
 async def cut_after(request, status, headers, part, declared, delay=0.05):
     """Sends the head with Content-Length `declared` and only `part` of the body, then cuts."""
     response = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(declared)})
-    await response.prepare(request)
-    await response.write(part)
+    with contextlib.suppress(ConnectionResetError):     # the client was quicker
+        await response.prepare(request)
+        await response.write(part)
     await asyncio.sleep(delay)
     if request.transport is not None:
         request.transport.abort()
