@@ -325,6 +325,32 @@ def test_a_release_whose_answer_was_lost_counts_once(broken):
     assert db.row(job["id"], "status_id", "ocr_attempts") == (3, 1)
 
 
+def test_a_checkpoint_whose_answer_was_lost_may_be_sent_again(broken):
+    db, client, proxy = broken
+    job = client.claim()
+    proxy.cut(b"jsonb_to_recordset")
+    with pytest.raises(AssertionError) as failure:
+        client.checkpoint(job, [page(1), page(2)])
+    assert failure.value.kind == "transient" and proxy.cuts == 0
+    assert client.checkpoints(job) == [1, 2], "it was done all the same"
+    assert client.checkpoint(job, [page(1), page(2), page(3)]) == 0
+    assert db.one("SELECT count(*) FROM extraction_queue_page") == 3
+    assert client.complete(job) == 0
+    assert db.row(job["id"], "file_content -> 'totalPages'") == 3
+
+
+def test_a_renewal_whose_answer_was_lost_is_one_all_the_same(broken):
+    db, client, proxy = broken
+    job = client.claim()
+    db.execute("UPDATE extraction_queue SET ocr_lease_until = '2020-01-01' WHERE id = %s", [job["id"]])
+    proxy.cut(b"FROM standing")
+    with pytest.raises(AssertionError) as failure:
+        client.renew(job)
+    assert failure.value.kind == "transient" and proxy.cuts == 0
+    assert db.row(job["id"], "ocr_lease_until > now() + interval '50 seconds'")
+    assert client.renew(job) == []
+
+
 def test_a_claim_whose_answer_was_lost_is_found_by_its_token(broken):
     db, client, proxy = broken
     proxy.cut(b"FOR NO KEY UPDATE SKIP LOCKED")
