@@ -14,6 +14,11 @@ FAULTS = ("SIGKILL", "SIGSEGV", "SIGABRT", "exit status 0", "exit status 1")
 FROZEN = "SIGSTOP"
 
 
+def reason(fault):
+    """What the daemon says of it begins so."""
+    return {FROZEN: "hung: no sign of life for ", "exit status 0": "exit status 0, which nobody asked for"}.get(fault, fault)
+
+
 def inflict(fault, *pids):
     """Does it to them all, also where they are stopped, and waits until each has ended, or has stopped."""
     if fault.startswith("SIG"):

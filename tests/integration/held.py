@@ -125,13 +125,19 @@ class Held:
         self.hold_page(document, 2)
         document.enqueue()
         self.wait_for_call(document, 2)
+        self.wait_for_stored(document, 1)
 
     def shut(self, step, event, table, condition):
         self.gates[step] = faults.Gate(self.db)
         self.gates[step].before(event, table, condition)
 
     def hold_checkpointing(self, document):
+        self.hold_page(document, 2)
         document.enqueue()
+        self.wait_for_stored(document, 1)
+        servers.wait_for(lambda: self.db.one("SELECT created_at < now() - interval '0.2 seconds' FROM extraction_queue_page WHERE queue_id::text = %s", [document.id]),
+                         "a moment to pass: pages that come within one are stored together")
+        self.let_go(document, 2)
         servers.wait_for(self.gates["checkpointing"].held, "page 2 to be about to be stored")
 
     def hold_completing(self, document):
@@ -161,6 +167,13 @@ class Held:
     def worker(self, step):
         id_ = self.gates["claiming"].held() if step == "claiming" else self.documents[step].row("worker_id")
         return next(p for p in self.daemon.processes() if p["id"] == id_)
+
+    def assert_all_done_at_the_first_attempt(self):
+        for step, document in self.documents.items():
+            assert document.row("status_id", "ocr_attempts", "ocr_losses", "ocr_error") == (DONE, 1, 0, None), step
+            assert document.calls(self.gemini) == [1] * PAGES, step
+            assert len(self.history.of(document.id, "n", after=DONE)) == 1, step
+            document.assert_own_text()
 
     # -- letting go
 

@@ -6,13 +6,13 @@ from PIL import Image
 import faults
 import offices
 import servers
-from held import DONE, FAILED, PAGES, Held
+from held import DONE, FAILED, PAGES, READY, Held
 from pdf_writer import Pdf, scan
 from render_lib import SANITIZED
 from test_daemon_life import pages_document, sections
 
-# Steps at which a renderer lives: one that has the next page ready, and waits to be asked for it.
-RENDERING = ("rendering", "reading", "checkpointing")
+# Steps at which a renderer lives, and the page that it has ready, and waits to be asked for.
+RENDERING = {"rendering": 2, "reading": 3, "checkpointing": 3}
 FROM_OUTSIDE = ("SIGKILL", "SIGTERM")
 
 
@@ -36,7 +36,7 @@ def test_a_renderer_that_dies_costs_its_worker_nothing_and_the_document_nothing_
     servers.wait_for(held.office.idle, "all documents")
     for step, document in held.documents.items():
         status, attempts, losses, error = document.row("status_id", "ocr_attempts", "ocr_losses", "ocr_error")
-        lost_page = 2 if step == "rendering" else 3
+        lost_page = RENDERING[step]
         again = [(line["page"], line["error"]) for line in held.daemon.messages("Page is rendered again", job=document.id)]
         assert again == [(lost_page, words_for(fault))] * (fault in FROM_OUTSIDE), step
         if fault in FROM_OUTSIDE:
@@ -111,7 +111,10 @@ def test_a_page_at_which_the_renderer_is_killed_again_and_again_fails_its_docume
 def test_a_frozen_renderer_is_ended_after_page_timeout(new_office, storage, gemini, proxy, new_daemon):
     held = Held(new_office(), storage, gemini(), proxy, new_daemon, ("rendering",), render={"format": "png", "page_timeout": 4})
     servers.wait_for(held.office.idle, "the document")
-    assert held.documents["rendering"].row("status_id", "ocr_error") == (FAILED, "page 2: the page took longer than 4 seconds to render (render.page_timeout)")
+    document = held.documents["rendering"]
+    assert document.row("status_id", "ocr_attempts", "ocr_losses") == (DONE, 2, 0)
+    assert held.history.of(document.id, "error", after=READY) == [("page 2: the page took longer than 4 seconds to render (render.page_timeout)",)]
+    assert document.calls(held.gemini) == [1] * PAGES
     assert faults.state(held.renderer) == "X"
     assert [p["pid"] for p in held.daemon.processes()] == [held.victims["rendering"]["pid"]]
     assert held.daemon.drain() == 0
