@@ -64,13 +64,13 @@ struct turn {
 	int answers_left;
 };
 
-int control_open(struct control **out, const char *path, const char *user, struct err *err)
+int control_open(struct control **out, const char *path, struct err *err)
 {
 	struct control *c = mem_calloc(1, sizeof *c);
 
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		c->clients[i].fd = -1;
-	if (control_socket_open(&c->socket, path, user, err) != 0) {
+	if (control_socket_open(&c->socket, path, err) != 0) {
 		control_close(c);
 		return -1;
 	}
@@ -78,13 +78,13 @@ int control_open(struct control **out, const char *path, const char *user, struc
 	return 0;
 }
 
-int control_move(struct control *c, const char *path, const char *user, struct err *err)
+int control_move(struct control *c, const char *path, struct err *err)
 {
 	struct control_socket fresh;
 
 	if (c == NULL || strcmp(path, c->socket.path) == 0)
 		return 0;
-	if (control_socket_open(&fresh, path, user, err) != 0) {
+	if (control_socket_open(&fresh, path, err) != 0) {
 		control_socket_close(&fresh);
 		return -1;
 	}

@@ -53,11 +53,9 @@ struct control_command {
 	unsigned flags;
 };
 
-int control_open(struct control **out, const char *path, const char *user, struct err *err);
+int control_open(struct control **out, const char *path, struct err *err);
 /* Listens at path instead, where that is another one: clients stay connected, the old file goes. -1: nothing has changed. c may be NULL. */
-int control_move(struct control *c, const char *path, const char *user, struct err *err);
-/* Listens at path instead, where that is another one: clients stay connected, the old file goes. -1: nothing has changed. c may be NULL. */
-int control_move(struct control *c, const char *path, const char *user, struct err *err);
+int control_move(struct control *c, const char *path, struct err *err);
 /* What to poll for; at most CONTROL_FDS_MAX. */
 size_t control_poll_fds(const struct control *c, struct pollfd *fds);
 /* Answers what has come by these commands; what a turn leaves undone is still ready for the next poll. */

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,9 +58,8 @@ static int bind_for_group(int fd, const struct sockaddr_un *address)
 }
 
 /* Nobody can connect before listen(). The file is taken hold of first: by its path it might be another one each time. */
-static int hand_over(struct control_socket *s, const char *user, struct err *err)
+static int take_hold(struct control_socket *s, struct err *err)
 {
-	const struct passwd *pw = geteuid() == 0 && user[0] != '\0' ? getpwnam(user) : NULL;
 	int file = open(s->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	int rc = file != -1 ? fstat(file, &st) : -1;
@@ -75,18 +73,13 @@ static int hand_over(struct control_socket *s, const char *user, struct err *err
 		s->inode = st.st_ino;
 		s->owner = (struct control_owner){st.st_uid, st.st_gid};
 	}
-	if (rc == 0 && pw != NULL) {
-		s->owner = (struct control_owner){pw->pw_uid, pw->pw_gid};
-		rc = fchownat(file, "", pw->pw_uid, pw->pw_gid, AT_EMPTY_PATH);
-	}
 	if (rc != 0)
-		(void)err_errno(err, ERR_SYSTEM, "cannot give %s to user %s", s->path, user);
+		(void)err_errno(err, ERR_SYSTEM, "cannot look at the control socket %s", s->path);
 	fd_close(&file);
 	return rc;
 }
 
-int control_socket_open(
-	struct control_socket *s, const char *path, const char *user, struct err *err)
+int control_socket_open(struct control_socket *s, const char *path, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
@@ -104,7 +97,7 @@ int control_socket_open(
 	if (bind_for_group(s->fd, &address) != 0)
 		return err_errno(err, ERR_SYSTEM, "cannot make the control socket %s", path);
 	s->path = mem_strdup(path);
-	if (hand_over(s, user, err) != 0)
+	if (take_hold(s, err) != 0)
 		return -1;
 	if (listen(s->fd, BACKLOG) != 0)
 		return err_errno(err, ERR_SYSTEM, "cannot listen on %s", path);

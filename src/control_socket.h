@@ -25,9 +25,8 @@ struct control_socket {
 	struct control_owner owner;
 };
 
-/* user: whose the file shall be where root makes it; "" = nobody else's. */
-int control_socket_open(
-	struct control_socket *s, const char *path, const char *user, struct err *err);
+/* The file belongs to whoever this process is by now: the daemon's user and his group. */
+int control_socket_open(struct control_socket *s, const char *path, struct err *err);
 void control_socket_close(struct control_socket *s);
 
 #endif

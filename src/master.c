@@ -154,8 +154,7 @@ static int prepare(struct master *m, struct err *err)
 	limiter_publish(scoreboard_limiter(m->scoreboard), &master_settings(m)->limits);
 	scoreboard_set_daemon(m->scoreboard, daemon, previous);
 	if (m->plan->one == NULL && master_settings(m)->status.socket[0] != '\0' &&
-		control_open(&m->control, master_settings(m)->status.socket,
-			master_settings(m)->user, err) != 0)
+		control_open(&m->control, master_settings(m)->status.socket, err) != 0)
 		return -1;
 	m->children = child_table_new(
 		m->scoreboard, m->lifeline[0], m->lifeline[1], master_forget_in_child, m);

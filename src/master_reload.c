@@ -35,7 +35,7 @@ static int take_over(struct master *m)
 	struct err err;
 
 	/* What the system may refuse comes first. */
-	if (control_move(m->control, g->pending->status.socket, g->pending->user, &err) != 0) {
+	if (control_move(m->control, g->pending->status.socket, &err) != 0) {
 		generations_refuse(g, &err);
 		return -1;
 	}

@@ -246,7 +246,7 @@ static void begin(struct play *p)
 
 	(void)log_open(&silent, "fuzz", NULL, &err);
 	(void)snprintf(p->path, sizeof p->path, "/tmp/fuzz_control.%ld", (long)getpid());
-	must(control_open(&p->control, p->path, "", &err) == 0, err.text);
+	must(control_open(&p->control, p->path, &err) == 0, err.text);
 	for (int i = 0; i < CROWD; i++) {
 		p->crowd[i].fd = -1;
 		buf_init(&p->crowd[i].got, 1 << 20);

@@ -96,7 +96,7 @@ static int enter(void **state)
 	(void)snprintf(s->path, sizeof s->path, "%s/socket", s->directory);
 	s->now_ms = 1000000;
 	*state = s;
-	return control_open(&s->control, s->path, "", &err);
+	return control_open(&s->control, s->path, &err);
 }
 
 static int leave(void **state)
@@ -484,7 +484,7 @@ static void a_socket_that_answers_is_refused_and_left_alone(void **state)
 	struct control *second;
 	struct err err;
 
-	assert_int_equal(control_open(&second, s->path, "", &err), -1);
+	assert_int_equal(control_open(&second, s->path, &err), -1);
 	assert_non_null(strstr(err.text, "another daemon listens on /tmp/t_control-"));
 	assert_answered(s, asking(s, "status\n"));
 }
@@ -497,7 +497,7 @@ static void the_socket_of_a_dead_daemon_is_replaced(void **state)
 
 	control_forget(dead); /* as a kill leaves it: the file stands, nobody listens */
 	assert_int_equal(access(s->path, F_OK), 0);
-	assert_int_equal(control_open(&s->control, s->path, "", &err), 0);
+	assert_int_equal(control_open(&s->control, s->path, &err), 0);
 	control_close(dead);
 	assert_answered(s, asking(s, "status\n"));
 }
@@ -509,7 +509,7 @@ static void a_file_that_is_not_ours_any_more_stays_at_the_end(void **state)
 	struct err err;
 
 	assert_int_equal(unlink(s->path), 0);
-	assert_int_equal(control_open(&s->control, s->path, "", &err), 0);
+	assert_int_equal(control_open(&s->control, s->path, &err), 0);
 	control_close(first);
 	assert_answered(s, asking(s, "status\n"));
 }
@@ -523,12 +523,12 @@ static void it_can_be_moved_while_clients_are_connected(void **state)
 
 	serve(s);
 	(void)snprintf(moved, sizeof moved, "%s/nowhere/socket", s->directory);
-	assert_int_equal(control_move(s->control, moved, "", &err), -1);
+	assert_int_equal(control_move(s->control, moved, &err), -1);
 	assert_answered(s, asking(s, "status\n"));
-	assert_int_equal(control_move(s->control, s->path, "", &err), 0);
+	assert_int_equal(control_move(s->control, s->path, &err), 0);
 	assert_answered(s, asking(s, "status\n"));
 	(void)snprintf(moved, sizeof moved, "%s/moved", s->directory);
-	assert_int_equal(control_move(s->control, moved, "", &err), 0);
+	assert_int_equal(control_move(s->control, moved, &err), 0);
 	assert_int_equal(access(s->path, F_OK), -1);
 	(void)snprintf(s->path, sizeof s->path, "%s", moved);
 	assert_answered(s, asking(s, "status\n"));
@@ -548,13 +548,13 @@ static void what_is_no_socket_is_not_removed(void **state)
 	fd = open(s->path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	assert_int_not_equal(fd, -1);
 	(void)close(fd);
-	assert_int_equal(control_open(&second, s->path, "", &err), -1);
+	assert_int_equal(control_open(&second, s->path, &err), -1);
 	assert_non_null(strstr(err.text, "is there and no socket"));
 	assert_int_equal(access(s->path, F_OK), 0);
 	assert_int_equal(control_open(&second,
 				 "/tmp/a-path-that-is-longer-than-the-hundred-and-seven-characters-"
 				 "that-an-address-of-a-unix-socket-has-room-for",
-				 "", &err),
+				 &err),
 		-1);
 	assert_non_null(strstr(err.text, "is longer than 107 characters"));
 }
