@@ -396,6 +396,7 @@ void worker_finish_kept(struct worker *w, struct outcome *outcome)
 {
 	struct source *s;
 
+	w->last_kept = *outcome;
 	while (worker_keeps(w) && !w->interrupted) {
 		worker_tend_kept(w);
 		*outcome = w->last_kept;
@@ -431,7 +432,7 @@ static void work(struct worker *w)
 static int worker_main(const struct process *process)
 {
 	struct worker w = {0};
-	struct outcome outcome;
+	struct outcome outcome = {.fate = FATE_KEPT};
 	struct err err;
 	int status = EX_OK;
 

@@ -88,6 +88,7 @@ bool worker_keeps(const struct worker *w)
 	return false;
 }
 
+/* Also where no page is pending: it says whether the claim stands, and the database is there. */
 static int write_kept(struct worker *w, struct kept *k, struct err *err)
 {
 	if (k->what == KEPT_RESULT)
@@ -95,9 +96,8 @@ static int write_kept(struct worker *w, struct kept *k, struct err *err)
 			k->source->queue, w->id, &k->job, k->page_key, k->envelope, k->pages, err);
 	if (k->what == KEPT_FAILURE)
 		return worker_write_failure(w, k->source, &k->job, &k->outcome, err);
-	return k->pages == NULL ? 0
-				: queue_checkpoint(k->source->queue, w->id, &k->job, k->page_key,
-					  k->pages, err);
+	return queue_checkpoint(k->source->queue, w->id, &k->job, k->page_key,
+		k->pages != NULL ? k->pages : "[]", err);
 }
 
 /* The database takes no result; the next attempt shall know all pages. */

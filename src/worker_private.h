@@ -110,7 +110,7 @@ bool worker_is_down(const struct worker *w, const struct source *s);
 void worker_work_on(struct worker *w, struct source *s, struct outcome *outcome);
 
 /* No new document, but those that are kept: written, or gone on with to their end, for as long as nobody interrupts. outcome:
- * of the last of them. */
+ * of the last of them, unchanged where none came to one. */
 void worker_finish_kept(struct worker *w, struct outcome *outcome);
 
 /* ---- worker_settle.c */

@@ -279,7 +279,7 @@ class CuttingProxy:
         self.upstream_port = port
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.trigger = None
+        self.triggers = ()
         self.cuts = 0
         self.silent = False
         self.answer = None
@@ -288,8 +288,9 @@ class CuttingProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self, trigger, times=1, silent=False):
-        """silent: the connection stays open and nothing comes through any more."""
-        self.trigger, self.cuts, self.silent = trigger, times, silent
+        """trigger: bytes, or several of which one will do. silent: the connection stays open and nothing comes through any more."""
+        self.triggers = (trigger,) if isinstance(trigger, bytes) else trigger
+        self.cuts, self.silent = times, silent
 
     def hold(self, answer):
         self.answer = answer
@@ -310,7 +311,7 @@ class CuttingProxy:
     def _to_server(self, client, server, armed):
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
-                if self.cuts > 0 and self.trigger in data:
+                if self.cuts > 0 and any(trigger in data for trigger in self.triggers):
                     self.cuts -= 1
                     armed.set()
                 server.sendall(data)

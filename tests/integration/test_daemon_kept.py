@@ -1,6 +1,7 @@
 """A database that is away while documents of it are in work: what was paid for is kept, and the worker is free for others."""
 
 import signal
+import subprocess
 
 import pytest
 
@@ -131,6 +132,33 @@ def test_a_stop_waits_for_what_is_kept_and_an_interrupt_does_not(away, new_daemo
     servers.wait_for(lambda: away.db.row(id_, "status_id") == DONE, "the document, by the next daemon")
     assert away.db.row(id_, "ocr_attempts", "ocr_losses") == (1, 1)
     assert successor.drain() == 0
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_process_waits_for_its_database_until_it_is_interrupted(away, new_daemon, gemini, tmp_path, interrupted):
+    double = gemini()
+    double.control("delay", {"ms": 400})
+    id_ = pages_document(away.office, tmp_path / "doc.pdf", pages=4)
+    daemon = new_daemon({"prod": away.office.settings()}, sections=sections(double, lease=LEASE_S))
+    command = [daemon.programs / "indexocrctl", "-c", daemon.conf, "process", "prod", id_]
+    process = subprocess.Popen(command, cwd=daemon.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **daemon.identity())
+    servers.wait_for(lambda: len(calls(double)) >= 2, "pages")
+    away.begin()
+    for line in process.stderr:
+        if "is kept until prod can take it" in line:
+            break
+    if interrupted:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 130 and "the database is away" in said, said
+        away.end()
+        assert away.db.row(id_, "status_id") == CLAIMED, "for whoever comes once the lease is over"
+        return
+    away.end()
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert f"document {id_} is done: 4 pages" in said
+    assert len(calls(double)) == 4 and away.db.row(id_, "ocr_attempts", "ocr_losses") == (1, 0)
 
 
 # ---- stored pages ----------------------------------------------------------------------------------------------

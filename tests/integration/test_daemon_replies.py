@@ -9,9 +9,10 @@ from test_daemon_life import calls, pages_document, sections
 
 DONE, FAILED, CLAIMED, READY = 4, 5, 2, 3
 
-# What stands in each statement and in no other that the daemon sends.
+# What stands in each statement and in no other that the daemon sends. A claim may be prepared: then it is its binding that
+# is answered by the row.
 STATEMENTS = {
-    "claim": b"oldest.afresh",
+    "claim": (b"\0indexocr_claim\0", b"ocr_started_at = now()"),
     "checkpoint": b"jsonb_to_recordset",
     "renew": b"EXISTS (SELECT FROM standing",
     "complete": b"json_object_agg",
@@ -57,7 +58,8 @@ def test_every_kind_of_statement_survives_the_loss_of_its_reply(audited, proxy, 
     def settled(id_, *status):
         servers.wait_for(lambda: office.db.row(id_, "status_id") in status, f"document {id_}")
 
-    expected = 0
+    settled(good(8, 1)(), DONE)  # what is prepared, is now
+    expected = 1
     for n, statement in enumerate(("claim", "checkpoint", "complete", "renew")):
         pages = 12 if statement == "renew" else 4
         id_ = cut(statement, good(n, pages))
