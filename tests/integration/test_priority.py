@@ -4,7 +4,7 @@ import pytest
 
 import offices
 import servers
-from test_daemon_life import DONE, sections
+from test_daemon_life import CLAIMED, DONE, sections
 from test_wakeups import environment, wait_until_heard, wait_until_idle
 
 
@@ -77,7 +77,7 @@ def test_with_prod_gone_staging_is_served_without_delay_and_prod_when_it_is_back
 
 def test_with_prod_slow_staging_does_not_wait_for_its_answers(new_office, new_daemon, gemini, postgres, page):
     prod, staging, double = new_office(), new_office(), gemini()
-    delay_s = 2
+    delay_s = 1
     proxy = servers.SlowProxy(postgres.port, delay_s)
     try:
         daemon = new_daemon({"prod": prod.settings(database=postgres.url(prod.db.name, port=proxy.port)), "staging": staging.settings()},
@@ -92,7 +92,7 @@ def test_with_prod_slow_staging_does_not_wait_for_its_answers(new_office, new_da
         print("waits in s, prod slow:", [round(w, 3) for w in waits])
         assert max(waits) < delay_s, "not one waited for one of prod's answers"
         (late,) = arrive(prod, page)
-        servers.wait_for(lambda: prod.db.row(late, "status_id") == DONE, "prod's document, in its own time", 90)
+        servers.wait_for(lambda: prod.db.row(late, "status_id") == CLAIMED, "prod's document to be taken, in its own time")
         daemon.close()
     finally:
         proxy.close()
