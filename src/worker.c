@@ -392,12 +392,12 @@ static void sleep_until_woken(struct worker *w)
 	}
 }
 
-void worker_finish_kept(struct worker *w, struct outcome *outcome)
+void worker_finish_kept(struct worker *w, int64_t until_ms, struct outcome *outcome)
 {
 	struct source *s;
 
 	w->last_kept = *outcome;
-	while (worker_keeps(w) && !w->interrupted) {
+	while (worker_keeps(w) && !w->interrupted && clock_left_ms(until_ms) > 0) {
 		worker_tend_kept(w);
 		*outcome = w->last_kept;
 		s = worker_resume(w);
@@ -444,7 +444,9 @@ static int worker_main(const struct process *process)
 		status = worker_one(&w);
 	} else {
 		work(&w);
-		worker_finish_kept(&w, &outcome);
+		/* For a stop the master has a bound; for a reload, which the next one waits for, only we have. */
+		worker_finish_kept(
+			&w, clock_boot_ms() + w.settings->supervise.drain_timeout_ms, &outcome);
 	}
 	scoreboard_state(w.board, w.slot, SB_ENDING);
 	close_worker(&w);

@@ -109,9 +109,11 @@ bool worker_is_down(const struct worker *w, const struct source *s);
 /* The claimed document through the pipeline, settled or kept, and the claim put away. */
 void worker_work_on(struct worker *w, struct source *s, struct outcome *outcome);
 
-/* No new document, but those that are kept: written, or gone on with to their end, for as long as nobody interrupts. outcome:
- * of the last of them, unchanged where none came to one. */
-void worker_finish_kept(struct worker *w, struct outcome *outcome);
+/*
+ * No new document, but those that are kept: written, or gone on with to their end, until that boot time or somebody
+ * interrupts. outcome: of the last of them, unchanged where none came to one.
+ */
+void worker_finish_kept(struct worker *w, int64_t until_ms, struct outcome *outcome);
 
 /* ---- worker_settle.c */
 

@@ -161,6 +161,28 @@ def test_process_waits_for_its_database_until_it_is_interrupted(away, new_daemon
     assert len(calls(double)) == 4 and away.db.row(id_, "ocr_attempts", "ocr_losses") == (1, 0)
 
 
+def test_a_reload_waits_for_what_is_kept_no_longer_than_a_drain(away, new_daemon, gemini, tmp_path):
+    """The next reload waits for it, and may be the one that tells where the database is now."""
+    double = gemini()
+    double.control("delay", {"ms": 500})
+    id_ = pages_document(away.office, tmp_path / "doc.pdf", pages=6)
+    settings = sections(double, lease=LEASE_S)
+    settings["supervise"]["drain_timeout"] = 2
+    daemon = new_daemon({"prod": away.office.settings()}, sections=settings, workers=1).start()
+    servers.wait_for(lambda: len(calls(double)) >= 3, "pages")
+    away.begin()
+    servers.wait_for(lambda: kept(daemon) == 1, "the document to be kept")
+    holder = daemon.processes()[0]["pid"]
+    for _ in range(2):
+        assert daemon.ctl("reload").returncode == 0
+    servers.wait_for(lambda: daemon.status()["generation"] == 3 and daemon.processes("idle"), "both reloads, and a fresh worker")
+    assert daemon.processes()[0]["pid"] != holder and kept(daemon) == 0
+    away.end()
+    servers.wait_for(lambda: away.db.row(id_, "status_id") == DONE, "the document")
+    assert away.db.row(id_, "ocr_attempts", "ocr_losses") == (1, 1)
+    assert daemon.drain() == 0
+
+
 # ---- stored pages ----------------------------------------------------------------------------------------------
 
 def test_pages_that_come_within_a_moment_are_stored_together(new_office, new_daemon, gemini, tmp_path):
