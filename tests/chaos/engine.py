@@ -39,10 +39,19 @@ class Calls(double.Records):
         entry["line"][2:] = [time.time(), status, entry.get("mode")]
 
 
+class Orders(double.Orders):
+    """What is to fail for ever comes first: the fault of the moment may be one that answers, only later."""
+
+    def add(self, order):
+        wrong = super().add(order)
+        self.queue.sort(key=lambda each: each["times"] != double.FOREVER)
+        return wrong
+
+
 class Engine(gemini.Gemini):
     def __init__(self, args):
         super().__init__(args)
-        self.records = Calls()
+        self.records, self.orders = Calls(), Orders(gemini.answers.MODES)
         self.delay_ms = (args.least_ms, args.most_ms)
 
     def note(self, entry, checked, model):
