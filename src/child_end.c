@@ -25,12 +25,15 @@ struct dead {
 
 /* ---- for the keeper: a claim that nobody holds any more */
 
+/* One that has not learned yet which document it was given cannot have died of it. */
 static void leave_claim_to_keeper(struct child_table *t, const struct dead *dead)
 {
 	const struct obituary_owner whose = {
 		dead->slot, scoreboard_daemon(t->scoreboard), dead->child->spawn};
 	struct sb_obituary words = {
-		.environment = dead->last.environment, .crashed = dead->decision.crashed};
+		.environment = dead->last.environment,
+		.crashed = dead->decision.crashed && dead->last.document[0] != '\0',
+	};
 
 	if (dead->last.claim == 0 || !obituary_prefix(&whose, dead->last.token, words.prefix))
 		return;

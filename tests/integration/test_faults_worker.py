@@ -15,8 +15,8 @@ def outcome(step, fault):
     """(attempts, losses) that a document ends with."""
     if step == "completing":
         return UNTOUCHED  # the server wrote the result, although nobody waited for its answer
-    if step == "claiming":
-        return AS_LOSS  # nobody had the document yet
+    if step in ("claiming", "claimed"):
+        return AS_LOSS  # the worker had not learned yet which document it was given
     return AS_ATTEMPT if fault in CRASHES else AS_LOSS
 
 
