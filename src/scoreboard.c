@@ -188,6 +188,11 @@ void sb_set_text(char *to, size_t size, const char *text)
 
 /* ---- post */
 
+void scoreboard_born_with(struct scoreboard *sb, int slot, int generation)
+{
+	atomic_store(&sb->slot[slot].generation, generation);
+}
+
 void scoreboard_post(struct scoreboard *sb, int slot, enum sb_post post, int pid, int64_t spawn)
 {
 	struct slot *s = &sb->slot[slot];
@@ -466,6 +471,7 @@ bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view 
 		.post = (enum sb_post)atomic_load(&s->post),
 		.pid = atomic_load(&s->pid),
 		.spawn = atomic_load(&s->spawn),
+		.generation = atomic_load(&s->generation),
 		.restart_at_ms = atomic_load(&s->restart_at_ms),
 		.state = (enum sb_state)atomic_load(&s->state),
 		.since_ms = atomic_load(&s->since_ms),

@@ -92,6 +92,7 @@ struct sb_slot_view {
 	enum sb_post post;
 	int pid;
 	int64_t spawn;
+	int generation;        /* of the configuration it was born with */
 	int64_t restart_at_ms; /* boot time, while waiting or throttled */
 	char reason[SB_TEXT_BYTES];
 	enum sb_state state;
@@ -191,6 +192,7 @@ void scoreboard_keep_events(struct scoreboard *sb, int slot);
 
 /* ---- post. (M) */
 void scoreboard_post(struct scoreboard *sb, int slot, enum sb_post post, int pid, int64_t spawn);
+void scoreboard_born_with(struct scoreboard *sb, int slot, int generation);
 void scoreboard_post_why(
 	struct scoreboard *sb, int slot, int64_t restart_at_ms, const char *reason);
 /* As scoreboard_look(), after its process is dead: a lock that the kill left odd does not matter any more. */

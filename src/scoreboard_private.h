@@ -51,6 +51,7 @@ struct slot {
 	_Alignas(LINE_BYTES) _Atomic int post;
 	_Atomic int pid;
 	_Atomic int64_t spawn;
+	_Atomic int generation;
 	_Atomic int64_t restart_at_ms;
 	struct reason reason;
 	/* own */
