@@ -6,7 +6,7 @@
  *
  *     post      the master's:  pid, spawn, state of the slot, why it is throttled
  *     own       the process':  what it does, its claim, claims it keeps for writing, page n of m, counters
- *     mailbox   the keeper's:  claim lost, claim valid until; each with the claim's number
+ *     mailbox   the keeper's:  claim lost, with its whole token; claim valid until, with its number
  *     words     the process', dying: where the fault was (crash.h)
  *     obituary  written by the master when a claim holder died, cleared by the keeper once that claim has been dealt with
  *     death     the master's:  who died here last and how, for people, for as long as the slot is used
@@ -235,8 +235,9 @@ bool scoreboard_kept(const struct scoreboard *sb, int slot, int place, struct sb
 bool scoreboard_keeps(const struct scoreboard *sb, int slot, int64_t claim);
 
 /* ---- mailbox. (K writes, W reads) */
-void scoreboard_claim_lost(struct scoreboard *sb, int slot, int64_t claim);
-bool scoreboard_is_lost(const struct scoreboard *sb, int slot, int64_t claim);
+/* By its token: its number may be that of another claim by now, in the slot's next life. */
+void scoreboard_claim_lost(struct scoreboard *sb, int slot, const char *token);
+bool scoreboard_is_lost(const struct scoreboard *sb, int slot, const char *token);
 void scoreboard_claim_valid(struct scoreboard *sb, int slot, int64_t claim, int64_t until_boot_ms);
 /* 0 where the keeper has not renewed this claim yet. */
 int64_t scoreboard_valid_until(const struct scoreboard *sb, int slot, int64_t claim);
