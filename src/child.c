@@ -168,6 +168,7 @@ static void start(struct child_table *t, int slot, const struct settings *settin
 	c->told_to_end = false;
 	hang_begin(&c->hang, c->started_ms);
 	/* The post stands before the child can be seen alive. */
+	scoreboard_born_with(t->scoreboard, slot, generation);
 	scoreboard_post(t->scoreboard, slot, SB_RUNNING, 0, c->spawn);
 	scoreboard_post_why(t->scoreboard, slot, 0, "");
 	signals_block();

@@ -35,7 +35,7 @@ static void tell(void *arg, size_t index, enum queue_lease_fate fate)
 	else if (fate == QUEUE_LEASE_RENEWED)
 		scoreboard_claim_valid(list->board, owner->slot, owner->claim, list->until_ms);
 	else if (fate == QUEUE_LEASE_LOST) /* one that is kept finds out when it is written */
-		scoreboard_claim_lost(list->board, owner->slot, owner->claim);
+		scoreboard_claim_lost(list->board, owner->slot, list->claims[index].token);
 }
 
 static void add(struct lease_list *list, int slot, int place, const struct sb_kept_view *claim)

@@ -188,6 +188,11 @@ void sb_set_text(char *to, size_t size, const char *text)
 
 /* ---- post */
 
+void scoreboard_born_with(struct scoreboard *sb, int slot, int generation)
+{
+	atomic_store(&sb->slot[slot].generation, generation);
+}
+
 void scoreboard_post(struct scoreboard *sb, int slot, enum sb_post post, int pid, int64_t spawn)
 {
 	struct slot *s = &sb->slot[slot];
@@ -330,15 +335,27 @@ int64_t sb_valid_until(uint64_t word, int64_t claim)
 	return (word & ~until_mask) == claim_tag(claim) ? (int64_t)(word & until_mask) : 0;
 }
 
-void scoreboard_claim_lost(struct scoreboard *sb, int slot, int64_t claim)
+/* FNV-1a: one word instead of a text and its lock. */
+static uint64_t token_word(const char *token)
 {
-	atomic_store(&sb->slot[slot].lost_claim, claim);
+	uint64_t word = UINT64_C(14695981039346656037);
+
+	for (; *token != '\0'; token++)
+		word = (word ^ (unsigned char)*token) * UINT64_C(1099511628211);
+	return word != 0 ? word : 1;
+}
+
+void scoreboard_claim_lost(struct scoreboard *sb, int slot, const char *token)
+{
+	atomic_store(&sb->slot[slot].lost_claim, token_word(token));
 	scoreboard_wake(sb, slot);
 }
 
-bool scoreboard_is_lost(const struct scoreboard *sb, int slot, int64_t claim)
+bool scoreboard_is_lost(const struct scoreboard *sb, int slot, const char *token)
 {
-	return claim != 0 && atomic_load(&sb->slot[slot].lost_claim) == claim;
+	const uint64_t lost = atomic_load(&sb->slot[slot].lost_claim);
+
+	return lost != 0 && lost == token_word(token);
 }
 
 void scoreboard_claim_valid(struct scoreboard *sb, int slot, int64_t claim, int64_t until_boot_ms)
@@ -466,6 +483,7 @@ bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view 
 		.post = (enum sb_post)atomic_load(&s->post),
 		.pid = atomic_load(&s->pid),
 		.spawn = atomic_load(&s->spawn),
+		.generation = atomic_load(&s->generation),
 		.restart_at_ms = atomic_load(&s->restart_at_ms),
 		.state = (enum sb_state)atomic_load(&s->state),
 		.since_ms = atomic_load(&s->since_ms),

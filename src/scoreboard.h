@@ -6,7 +6,7 @@
  *
  *     post      the master's:  pid, spawn, state of the slot, why it is throttled
  *     own       the process':  what it does, its claim, claims it keeps for writing, page n of m, counters
- *     mailbox   the keeper's:  claim lost, claim valid until; each with the claim's number
+ *     mailbox   the keeper's:  claim lost, with its whole token; claim valid until, with its number
  *     words     the process', dying: where the fault was (crash.h)
  *     obituary  written by the master when a claim holder died, cleared by the keeper once that claim has been dealt with
  *     death     the master's:  who died here last and how, for people, for as long as the slot is used
@@ -92,6 +92,7 @@ struct sb_slot_view {
 	enum sb_post post;
 	int pid;
 	int64_t spawn;
+	int generation;        /* of the configuration it was born with */
 	int64_t restart_at_ms; /* boot time, while waiting or throttled */
 	char reason[SB_TEXT_BYTES];
 	enum sb_state state;
@@ -191,6 +192,7 @@ void scoreboard_keep_events(struct scoreboard *sb, int slot);
 
 /* ---- post. (M) */
 void scoreboard_post(struct scoreboard *sb, int slot, enum sb_post post, int pid, int64_t spawn);
+void scoreboard_born_with(struct scoreboard *sb, int slot, int generation);
 void scoreboard_post_why(
 	struct scoreboard *sb, int slot, int64_t restart_at_ms, const char *reason);
 /* As scoreboard_look(), after its process is dead: a lock that the kill left odd does not matter any more. */
@@ -233,8 +235,9 @@ bool scoreboard_kept(const struct scoreboard *sb, int slot, int place, struct sb
 bool scoreboard_keeps(const struct scoreboard *sb, int slot, int64_t claim);
 
 /* ---- mailbox. (K writes, W reads) */
-void scoreboard_claim_lost(struct scoreboard *sb, int slot, int64_t claim);
-bool scoreboard_is_lost(const struct scoreboard *sb, int slot, int64_t claim);
+/* By its token: its number may be that of another claim by now, in the slot's next life. */
+void scoreboard_claim_lost(struct scoreboard *sb, int slot, const char *token);
+bool scoreboard_is_lost(const struct scoreboard *sb, int slot, const char *token);
 void scoreboard_claim_valid(struct scoreboard *sb, int slot, int64_t claim, int64_t until_boot_ms);
 /* 0 where the keeper has not renewed this claim yet. */
 int64_t scoreboard_valid_until(const struct scoreboard *sb, int slot, int64_t claim);

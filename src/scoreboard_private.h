@@ -51,6 +51,7 @@ struct slot {
 	_Alignas(LINE_BYTES) _Atomic int post;
 	_Atomic int pid;
 	_Atomic int64_t spawn;
+	_Atomic int generation;
 	_Atomic int64_t restart_at_ms;
 	struct reason reason;
 	/* own */
@@ -70,8 +71,8 @@ struct slot {
 		struct texts texts;
 	} kept[SB_KEPT];
 	/* mailbox */
-	_Alignas(LINE_BYTES) _Atomic int64_t lost_claim;
-	_Atomic uint64_t valid; /* sb_valid_word() */
+	_Alignas(LINE_BYTES) _Atomic uint64_t lost_claim; /* hash of its token; 0 = none */
+	_Atomic uint64_t valid;                           /* sb_valid_word() */
 	_Atomic uint64_t kept_valid[SB_KEPT];
 	/* last words: its process', dying */
 	_Alignas(LINE_BYTES) struct crash_words words;

@@ -133,6 +133,7 @@ static cJSON *process_json(const struct scoreboard *sb, const struct settings *s
 	json_add_text(out, "post", sb_post_name(v->post));
 	json_add_int(out, "pid", v->pid);
 	json_add_int(out, "spawn", v->spawn);
+	json_add_int(out, "generation", v->generation);
 	json_add_text(out, "state", sb_state_name(v->state));
 	json_add_int(out, "stateMs", clock_boot_ms() - v->since_ms);
 	json_add_int(out, "aliveMs", v->alive_ms != 0 ? clock_boot_ms() - v->alive_ms : -1);

@@ -79,7 +79,7 @@ static int check(void *arg, struct err *err)
 		return 0;
 	if (w->interrupted)
 		return err_set(err, ERR_STOPPED, "stopped", "interrupted");
-	if (w->current != NULL && scoreboard_is_lost(w->board, w->slot, w->job.number))
+	if (w->current != NULL && scoreboard_is_lost(w->board, w->slot, w->job.token))
 		return err_set(err, ERR_LOST, "lost", "the claim was lost");
 	return w->current != NULL ? check_progress(w, err) : 0;
 }

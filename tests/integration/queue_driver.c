@@ -248,11 +248,12 @@ static int call_renew_slots(struct driver *d, const cJSON *c, cJSON *answer, str
 	rc = lease_renew(board, d->q, 0, d->settings.lease_ms, err);
 	for (int i = 0; i < count; i++) {
 		const int64_t until_ms = scoreboard_valid_until(board, i + 1, i + 1);
+		const char *token = json_text(cJSON_GetArrayItem(given, i), "token");
 
 		cJSON_AddItemToArray(
 			left, cJSON_CreateNumber(until_ms == 0 ? 0 : (double)(until_ms - now_ms)));
 		cJSON_AddItemToArray(
-			lost, cJSON_CreateBool(scoreboard_is_lost(board, i + 1, i + 1)));
+			lost, cJSON_CreateBool(scoreboard_is_lost(board, i + 1, token)));
 	}
 	scoreboard_free(board);
 	return rc;

@@ -286,10 +286,11 @@ static void the_mailbox_speaks_of_one_claim_only(void **state)
 {
 	struct scoreboard *sb = *state;
 
-	scoreboard_claim_lost(sb, 2, 41);
-	assert_true(scoreboard_is_lost(sb, 2, 41));
-	assert_false(scoreboard_is_lost(sb, 2, 42));
-	assert_false(scoreboard_is_lost(sb, 2, 0));
+	assert_false(scoreboard_is_lost(sb, 2, ""));
+	scoreboard_claim_lost(sb, 2, "w-2/d1/8/1");
+	assert_true(scoreboard_is_lost(sb, 2, "w-2/d1/8/1"));
+	assert_false(scoreboard_is_lost(sb, 2, "w-2/d1/8/2"));
+	assert_false(scoreboard_is_lost(sb, 2, "w-2/d1/9/1")); /* the first of the next life */
 	scoreboard_claim_valid(sb, 2, 42, 123456789);
 	assert_int_equal(scoreboard_valid_until(sb, 2, 42), 123456789);
 	assert_int_equal(scoreboard_valid_until(sb, 2, 43), 0);
