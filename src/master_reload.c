@@ -72,4 +72,5 @@ void master_tend_generations(struct master *m)
 	replace_old_children(m);
 	if (master_is_running(m) && generations_due(&m->generations))
 		(void)take_over(m);
+	scoreboard_reload_waits(m->scoreboard, m->generations.pending != NULL);
 }

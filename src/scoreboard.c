@@ -462,6 +462,17 @@ int64_t scoreboard_paused_since(const struct scoreboard *sb)
 	return atomic_load(&sb->header->paused_ms);
 }
 
+void scoreboard_reload_waits(struct scoreboard *sb, bool waits)
+{
+	if (waits != (scoreboard_reload_waits_since(sb) != 0))
+		atomic_store(&sb->header->reload_waits_ms, waits ? clock_boot_ms() : 0);
+}
+
+int64_t scoreboard_reload_waits_since(const struct scoreboard *sb)
+{
+	return atomic_load(&sb->header->reload_waits_ms);
+}
+
 /* ---- reading */
 
 bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view *out)

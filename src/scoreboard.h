@@ -278,6 +278,10 @@ bool scoreboard_is_draining(const struct scoreboard *sb);
 void scoreboard_pause(struct scoreboard *sb, bool paused);
 /* Boot time since when; 0 = not paused. (any) */
 int64_t scoreboard_paused_since(const struct scoreboard *sb);
+/* A further reload waits for those who work under the configuration before. (M) */
+void scoreboard_reload_waits(struct scoreboard *sb, bool waits);
+/* Boot time since when; 0 = none does. (any) */
+int64_t scoreboard_reload_waits_since(const struct scoreboard *sb);
 
 /* ---- reading. (any) A consistent copy; false = the texts could not be read whole (numbers are good). */
 bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view *out);

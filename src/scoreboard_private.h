@@ -95,7 +95,8 @@ struct header {
 	_Atomic int used; /* slots that ever had a process are below this one */
 	_Atomic int redis;
 	_Atomic bool draining;
-	_Atomic int64_t paused_ms; /* boot time; 0 = not paused */
+	_Atomic int64_t paused_ms;       /* boot time; 0 = not paused */
+	_Atomic int64_t reload_waits_ms; /* boot time; 0 = none waits */
 	_Atomic uint64_t retired[SB_COUNTERS];
 	struct loop loop;
 	struct gate engine;

@@ -392,12 +392,24 @@ static void sleep_until_woken(struct worker *w)
 	}
 }
 
-void worker_finish_kept(struct worker *w, int64_t until_ms, struct outcome *outcome)
+/*
+ * A reload drops nothing. But the next one waits for us, and may be the one that says where the database is now: it does
+ * so for as long as a drain would.
+ */
+static bool is_waited_for(const struct worker *w)
+{
+	const int64_t since_ms = scoreboard_reload_waits_since(w->board);
+
+	return since_ms != 0 &&
+	       clock_boot_ms() - since_ms >= w->settings->supervise.drain_timeout_ms;
+}
+
+void worker_finish_kept(struct worker *w, struct outcome *outcome)
 {
 	struct source *s;
 
 	w->last_kept = *outcome;
-	while (worker_keeps(w) && !w->interrupted && clock_left_ms(until_ms) > 0) {
+	while (worker_keeps(w) && !w->interrupted && !is_waited_for(w)) {
 		worker_tend_kept(w);
 		*outcome = w->last_kept;
 		s = worker_resume(w);
@@ -444,9 +456,7 @@ static int worker_main(const struct process *process)
 		status = worker_one(&w);
 	} else {
 		work(&w);
-		/* For a stop the master has a bound; for a reload, which the next one waits for, only we have. */
-		worker_finish_kept(
-			&w, clock_boot_ms() + w.settings->supervise.drain_timeout_ms, &outcome);
+		worker_finish_kept(&w, &outcome);
 	}
 	scoreboard_state(w.board, w.slot, SB_ENDING);
 	close_worker(&w);

@@ -164,7 +164,7 @@ static int process_row(struct worker *w, const struct one_document *one)
 	}
 	worker_work_on(w, s, &outcome);
 	if (outcome.fate == FATE_KEPT)
-		worker_finish_kept(w, INT64_MAX, &outcome);
+		worker_finish_kept(w, &outcome);
 	if (one->json)
 		print_json(one, &outcome);
 	else

@@ -110,10 +110,10 @@ bool worker_is_down(const struct worker *w, const struct source *s);
 void worker_work_on(struct worker *w, struct source *s, struct outcome *outcome);
 
 /*
- * No new document, but those that are kept: written, or gone on with to their end, until that boot time or somebody
- * interrupts. outcome: of the last of them, unchanged where none came to one.
+ * No new document, but those that are kept: written, or gone on with to their end, until somebody interrupts or waits for
+ * us. outcome: of the last of them, unchanged where none came to one.
  */
-void worker_finish_kept(struct worker *w, int64_t until_ms, struct outcome *outcome);
+void worker_finish_kept(struct worker *w, struct outcome *outcome);
 
 /* ---- worker_settle.c */
 

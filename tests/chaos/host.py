@@ -12,13 +12,14 @@ import time
 import daemon
 import offices
 import servers
-from schedule import CRASHES, HANG_S, LEASE_S, MAX_ATTEMPTS, PAGE_TRIES, WORKERS
+from schedule import CRASHES, DRAIN_S, HANG_S, LEASE_S, MAX_ATTEMPTS, PAGE_TRIES, WORKERS
 from papers import DOCUMENT_MAX_MB, MAX_PAGES
 
 ASK_TIMEOUT_S = 5
 STOPPED_WITHIN_S = 2
 BACK_WITHIN_S = 90
 EVERYBODY = "*"
+AS_SENT = {"ASAN_OPTIONS": "handle_segv=0:handle_abort=0:handle_sigbus=0"}      # a sanitizer would make exit statuses of the signals
 
 
 def sections(engine, redis):
@@ -31,7 +32,7 @@ def sections(engine, redis):
         "render": {"format": "png", "max_pages": MAX_PAGES},
         "limits": {"rpm": 1000000, "tpm": 1000000000},
         "redis": {"url": redis.url, "hosts": 2},
-        "supervise": {"restart_backoff": 0.2, "restart_backoff_max": 2, "drain_timeout": 8, "hang_timeout": HANG_S},
+        "supervise": {"restart_backoff": 0.2, "restart_backoff_max": 2, "drain_timeout": DRAIN_S, "hang_timeout": HANG_S},
     }
 
 
@@ -62,7 +63,7 @@ class Host:
     def __init__(self, name, stage, spared):
         self.name, self.spared = name, spared
         self.daemon = daemon.Daemon(stage.programs, stage.environments(name), workers=WORKERS, worker_id=f"host-{name}",
-                                    sections=sections(stage.engines[name], stage.redis))
+                                    sections=sections(stage.engines[name], stage.redis), variables=AS_SENT)
         self.pages_at_once = 3
         self.kills = []             # (time, worker id or EVERYBODY, what): whose pages in flight may be sent again
         self.complaints = []

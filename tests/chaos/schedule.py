@@ -16,6 +16,7 @@ import random
 
 LEASE_S = 24
 HANG_S = 60             # longer than anybody is stopped: who is killed as hung has spent an attempt
+DRAIN_S = 35            # longer than any outage: what is kept is written in time, where nobody is killed
 CRASHES = 2
 STORAGE_FAULTS = 2
 MAX_ATTEMPTS = 6

@@ -161,11 +161,11 @@ def test_process_waits_for_its_database_until_it_is_interrupted(away, new_daemon
     assert len(calls(double)) == 4 and away.db.row(id_, "ocr_attempts", "ocr_losses") == (1, 0)
 
 
-def test_a_reload_waits_for_what_is_kept_no_longer_than_a_drain(away, new_daemon, gemini, tmp_path):
-    """The next reload waits for it, and may be the one that tells where the database is now."""
+def test_a_reload_drops_nothing_that_is_kept_and_the_next_waits_no_longer_than_a_drain(away, new_daemon, gemini, tmp_path):
+    """The next one may be the one that tells where the database is now."""
     double = gemini()
     double.control("delay", {"ms": 500})
-    id_ = pages_document(away.office, tmp_path / "doc.pdf", pages=6)
+    id_ = pages_document(away.office, tmp_path / "doc.pdf", pages=12)
     settings = sections(double, lease=LEASE_S)
     settings["supervise"]["drain_timeout"] = 2
     daemon = new_daemon({"prod": away.office.settings()}, sections=settings, workers=1).start()
@@ -173,9 +173,14 @@ def test_a_reload_waits_for_what_is_kept_no_longer_than_a_drain(away, new_daemon
     away.begin()
     servers.wait_for(lambda: kept(daemon) == 1, "the document to be kept")
     holder = daemon.processes()[0]["pid"]
-    for _ in range(2):
-        assert daemon.ctl("reload").returncode == 0
-    servers.wait_for(lambda: daemon.status()["generation"] == 3 and daemon.processes("idle"), "both reloads, and a fresh worker")
+    assert daemon.ctl("reload").returncode == 0
+    away.end()
+    servers.wait_for(lambda: kept(daemon) == 0, "it to be gone on with")
+    away.begin()
+    servers.wait_for(lambda: kept(daemon) == 1, "it to be kept again")
+    assert daemon.processes()[0]["pid"] == holder and daemon.status()["generation"] == 2
+    assert daemon.ctl("reload").returncode == 0
+    servers.wait_for(lambda: daemon.status()["generation"] == 3 and daemon.processes("idle"), "the second reload, and a fresh worker")
     assert daemon.processes()[0]["pid"] != holder and kept(daemon) == 0
     away.end()
     servers.wait_for(lambda: away.db.row(id_, "status_id") == DONE, "the document")
