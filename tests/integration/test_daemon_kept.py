@@ -72,26 +72,6 @@ def test_a_document_whose_database_is_away_is_kept_and_other_environments_go_on(
     assert daemon.drain() == 0
 
 
-def test_two_hosts_complete_what_they_held_after_an_outage_longer_than_the_lease(away, new_daemon, gemini, tmp_path):
-    double = gemini()
-    double.control("delay", {"ms": 400})
-    ids = [pages_document(away.office, tmp_path / "doc.pdf", f"{n}.pdf", 12, 20 * n) for n in range(4)]
-    hosts = [new_daemon({"prod": away.office.settings()}, sections=sections(double, lease=LEASE_S), workers=2, worker_id=f"host{n}").start() for n in (1, 2)]
-    servers.wait_for(lambda: away.office.count(CLAIMED) == 4 and len(calls(double)) >= 8, "four documents in work")
-    holders = dict(away.db.execute("SELECT id::text, worker_id FROM extraction_queue"))
-    assert sorted(holders.values()) == ["host1-1", "host1-2", "host2-1", "host2-2"]
-    away.begin()
-    for host in hosts:
-        servers.wait_for(lambda h=host: kept(h) == 2, "the lease to end, and what was read to be kept")
-    away.end()
-    servers.wait_for(away.office.idle, "all documents")
-    assert away.db.execute("SELECT DISTINCT status_id, ocr_attempts, ocr_losses FROM extraction_queue") == [(DONE, 1, 0)]
-    assert dict(away.db.execute("SELECT id, worker FROM audit")) == holders and away.db.one("SELECT count(*) FROM audit") == 4
-    assert len(calls(double)) == 48 and len(ids) == 4
-    for host in hosts:
-        assert host.drain() == 0
-
-
 def test_a_failure_is_kept_as_well(away, new_daemon, gemini, tmp_path):
     double = gemini()
     double.control("delay", {"ms": 1500})
