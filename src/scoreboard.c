@@ -74,8 +74,6 @@ int scoreboard_new(
 		scoreboard_free(sb);
 		return -1;
 	}
-	for (int i = 0; i < sb->slots; i++)
-		atomic_init(&sb->slot[i].environment, -1);
 	*out = sb;
 	return 0;
 }
@@ -223,7 +221,7 @@ void scoreboard_bury(struct scoreboard *sb, int slot)
 	s->texts.document[0] = '\0';
 	sb_write_end(&s->texts.sequence);
 	atomic_store(&s->claim, 0);
-	atomic_store(&s->environment, -1);
+	atomic_store(&s->environment_1, 0);
 	atomic_store(&s->page, 0);
 	atomic_store(&s->pages, 0);
 	atomic_store(&s->alive_ms, 0);
@@ -289,7 +287,7 @@ void scoreboard_claim(
 	sb_set_text(s->texts.token, sizeof s->texts.token, token);
 	s->texts.document[0] = '\0';
 	sb_write_end(&s->texts.sequence);
-	atomic_store(&s->environment, environment);
+	atomic_store(&s->environment_1, environment + 1);
 	atomic_store(&s->job_since_ms, clock_boot_ms());
 	atomic_store(&s->page, 0);
 	atomic_store(&s->pages, 0);
@@ -499,7 +497,7 @@ bool scoreboard_look(const struct scoreboard *sb, int slot, struct sb_slot_view 
 		.state = (enum sb_state)atomic_load(&s->state),
 		.since_ms = atomic_load(&s->since_ms),
 		.alive_ms = atomic_load(&s->alive_ms),
-		.environment = atomic_load(&s->environment),
+		.environment = atomic_load(&s->environment_1) - 1,
 		.claim = atomic_load(&s->claim),
 		.page = atomic_load(&s->page),
 		.pages = atomic_load(&s->pages),

@@ -158,7 +158,7 @@ static int still_working(const struct scoreboard *sb, int64_t *oldest_ms)
 	int workers = 0;
 
 	*oldest_ms = -1;
-	for (int i = SB_KEEPER + 1; i < scoreboard_slots(sb); i++) {
+	for (int i = SB_KEEPER + 1; i < scoreboard_used(sb); i++) {
 		(void)scoreboard_look(sb, i, &v);
 		if (v.post != SB_RUNNING && v.post != SB_DRAINING)
 			continue;
@@ -221,7 +221,7 @@ static cJSON *processes_json(const struct scoreboard *sb, const struct settings 
 	cJSON *out = cJSON_CreateArray();
 	struct sb_slot_view v;
 
-	for (int i = 0; i < scoreboard_slots(sb); i++) {
+	for (int i = 0; i < scoreboard_used(sb); i++) {
 		(void)scoreboard_look(sb, i, &v);
 		if (v.post != SB_EMPTY)
 			cJSON_AddItemToArray(out, process_json(sb, settings, i, &v));

@@ -32,7 +32,7 @@ static struct pool count_workers(const struct scoreboard *sb)
 	struct pool pool = {0};
 	struct sb_slot_view v;
 
-	for (int i = SB_KEEPER + 1; i < scoreboard_slots(sb); i++) {
+	for (int i = SB_KEEPER + 1; i < scoreboard_used(sb); i++) {
 		(void)scoreboard_look(sb, i, &v);
 		pool.workers += v.post != SB_EMPTY;
 		pool.busy += v.claim != 0;
