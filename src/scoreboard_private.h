@@ -58,7 +58,8 @@ struct slot {
 	_Alignas(LINE_BYTES) _Atomic int state;
 	_Atomic int64_t since_ms;
 	_Atomic int64_t alive_ms;
-	_Atomic int environment_1; /* index + 1, so that a slot never used needs no page; 0 = none */
+	_Atomic int
+		environment_1; /* index + 1, so that a slot never used needs no page; 0 = none */
 	_Atomic int64_t claim;
 	_Atomic int64_t job_since_ms;
 	_Atomic int page;
