@@ -58,7 +58,8 @@ struct ward {
 	int64_t closed_ms;  /* outage: not before */
 	int64_t contact_ms; /* in unbroken contact since; 0 = not */
 	int64_t began_ms;
-	bool is_tended; /* a statement is under way */
+	int64_t full_ms; /* when to look at all claims next, however old */
+	bool is_tended;  /* a statement is under way */
 	bool has_event;
 	bool listens;
 	bool said_polling;
@@ -204,8 +205,21 @@ static int renew(struct ward *w, struct err *err)
 	return lease_renew(w->home.board, w->queue, w->index, lease_ms, err);
 }
 
+/*
+ * Once a lease, strays and leases that have ended are looked for among all claims: nobody but a person makes one with a start
+ * so old that the bound, which the next look sets again, hides it.
+ */
+static void look_at_all_claims(struct ward *w)
+{
+	if (clock_boot_ms() < w->full_ms)
+		return;
+	w->full_ms = clock_boot_ms() + queue_settings(w)->lease_ms;
+	queue_bound_claims(w->queue, "");
+}
+
 static int give_strays_back(struct ward *w, struct err *err)
 {
+	look_at_all_claims(w);
 	next_in(w, STRAYS, queue_settings(w)->lease_ms / 3);
 	return reclaim(w, reclaim_strays, err);
 }
@@ -259,6 +273,7 @@ static int look(struct ward *w, struct err *err)
 	if (queue_depth(w->queue, &depth, err) != 0)
 		return -1;
 	show_depth(w, &depth);
+	queue_bound_claims(w->queue, depth.claims_after);
 	w->due_ms[PROMOTE] = depth.due_ms >= 0 ? w->view.looked_ms + depth.due_ms : NEVER;
 	seen = (struct pace_seen){
 		.now_ms = w->view.looked_ms,

@@ -32,6 +32,8 @@
 struct queue;
 struct db;
 
+enum { QUEUE_TIME_BYTES = 40 };
+
 int queue_new(struct queue **out, const struct set_environment *environment,
 	const struct set_queue *settings, const char *application_name, struct err *err);
 void queue_free(struct queue *q);
@@ -108,6 +110,12 @@ int queue_renew(struct queue *q, const struct queue_lease *leases, size_t count,
 	struct err *err);
 
 /*
+ * Reclaims and queue_claims() look at claims that were not started before this, as queue_depth() found; "" = at all. Where
+ * an old snapshot keeps dead rows, an hour of them need not be looked through for what was claimed just now.
+ */
+void queue_bound_claims(struct queue *q, const char *started_after);
+
+/*
  * Keeper: gives back claims whose token starts with prefix ("<worker id>/<daemon>/<spawn>/").
  * crashed = true: an attempt, the document may be the cause, reason is stored and the row fails
  * when attempts are used up; false: a loss (ocr_losses + 1, failed at 10). *count = rows given
@@ -141,9 +149,10 @@ struct queue_depth {
 	int64_t ready, waiting, claimed, foreign, failed;
 	int64_t oldest_ready_ms; /* age of the oldest ready row; -1 = none */
 	int64_t due_ms;          /* until the first that waits is due; -1 = none waits */
-	char created_after
-		[40]; /* a lower bound for queue_claim(): what is ready was not created before,
-				    nor is what becomes ready, with few exceptions; "" = none */
+	/* For queue_claim(): what is ready was not created before, nor is what becomes ready, with few
+	 * exceptions; "" = none. */
+	char created_after[QUEUE_TIME_BYTES];
+	char claims_after[QUEUE_TIME_BYTES]; /* for queue_bound_claims() */
 };
 int queue_depth(struct queue *q, struct queue_depth *out, struct err *err);
 

@@ -53,12 +53,22 @@ int queue_renew(struct queue *q, const struct queue_lease *leases, size_t count,
 	return rc;
 }
 
+void queue_bound_claims(struct queue *q, const char *started_after)
+{
+	(void)snprintf(q->claims_after, sizeof q->claims_after, "%s", started_after);
+}
+
+static const char *claims_after(const struct queue *q)
+{
+	return q->claims_after[0] != '\0' ? q->claims_after : "-infinity";
+}
+
 static int reclaim(struct queue *q, const char *statement, const char *const *params, int *count,
 	struct err *err)
 {
 	struct db_result *r = NULL;
 
-	if (queue_run(q, statement, 3, params, &r, err) != 0)
+	if (queue_run(q, statement, 4, params, &r, err) != 0)
 		return -1;
 	*count = (int)db_affected(r);
 	db_result_free(r);
@@ -70,8 +80,8 @@ int queue_reclaim_prefix(struct queue *q, const char *prefix, bool crashed, cons
 {
 	char attempts[QUEUE_NUMBER_BYTES];
 	const char *const as_crash[] = {
-		prefix, reason, queue_number(attempts, q->settings->max_attempts)};
-	const char *const as_loss[] = {"prefix", prefix, reason};
+		prefix, reason, queue_number(attempts, q->settings->max_attempts), claims_after(q)};
+	const char *const as_loss[] = {"prefix", prefix, reason, claims_after(q)};
 
 	return crashed ? reclaim(q, "reclaim_crashed", as_crash, count, err)
 		       : reclaim(q, "reclaim_lost", as_loss, count, err);
@@ -79,14 +89,16 @@ int queue_reclaim_prefix(struct queue *q, const char *prefix, bool crashed, cons
 
 int queue_reclaim_expired(struct queue *q, const char *own_daemon, int *count, struct err *err)
 {
-	const char *const params[] = {"expired", own_daemon, "its host was not heard of in time"};
+	const char *const params[] = {
+		"expired", own_daemon, "its host was not heard of in time", claims_after(q)};
 
 	return reclaim(q, "reclaim_lost", params, count, err);
 }
 
 int queue_reclaim_daemon(struct queue *q, const char *daemon, int *count, struct err *err)
 {
-	const char *const params[] = {"daemon", daemon, "its daemon ended without giving it back"};
+	const char *const params[] = {
+		"daemon", daemon, "its daemon ended without giving it back", claims_after(q)};
 
 	return reclaim(q, "reclaim_lost", params, count, err);
 }
@@ -94,10 +106,10 @@ int queue_reclaim_daemon(struct queue *q, const char *daemon, int *count, struct
 int queue_claims(struct queue *q, const char *daemon,
 	void (*fn)(void *arg, const char *id, const char *token), void *arg, struct err *err)
 {
-	const char *const params[] = {daemon};
+	const char *const params[] = {daemon, claims_after(q)};
 	struct db_result *r = NULL;
 
-	if (queue_run(q, "claims", 1, params, &r, err) != 0)
+	if (queue_run(q, "claims", 2, params, &r, err) != 0)
 		return -1;
 	for (int i = 0; i < db_rows(r); i++)
 		fn(arg, db_text(r, i, 0), db_text(r, i, 1));
@@ -166,6 +178,8 @@ int queue_depth(struct queue *q, struct queue_depth *out, struct err *err)
 		(void)snprintf(out->created_after, sizeof out->created_after, "%s", created);
 	if (db_text(r, 0, 7) != NULL)
 		out->due_ms = db_int(r, 0, 7);
+	if (db_text(r, 0, 8) != NULL)
+		(void)snprintf(out->claims_after, sizeof out->claims_after, "%s", db_text(r, 0, 8));
 	db_result_free(r);
 	return 0;
 }

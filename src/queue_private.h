@@ -29,8 +29,9 @@ struct queue {
 	char *application_name;
 	char *sources; /* settings->sources as an array literal */
 	struct db *db;
-	bool is_no_session; /* whatever the keeper says */
-	unsigned shape_of;  /* the connection that shape was learned on */
+	bool is_no_session;                  /* whatever the keeper says */
+	char claims_after[QUEUE_TIME_BYTES]; /* lower bound of the start of claims; "" = none */
+	unsigned shape_of;                   /* the connection that shape was learned on */
 	struct queue_shape shape;
 	int (*check)(void *arg, struct err *err);
 	void *check_arg;

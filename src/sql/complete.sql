@@ -2,12 +2,15 @@
 -- Sums are aggregates, so that pages read before a crash count. What is computed takes the place of a key of that
 -- name in the envelope; without one, the pages come first and the rest last. The token stays, for a worker whose
 -- connection broke and who asks whether this was done.
+-- IS NOT DISTINCT FROM: the row is looked up by its id. With = the index of claims would do, and where an old snapshot
+-- keeps dead rows every claim of its time stands there.
 -- $1 id  $2 worker  $3 claim token  $4 page key  $5 envelope (object)  $6 pages: [{"page": n, "result": {...}}]
 -- $7 true: the plain text instead of the document
 WITH claim AS MATERIALIZED (
     SELECT q.:"id" AS id
     FROM :"schema".:"queue" AS q
-    WHERE q.:"id" = CAST($1 AS :id_type) AND q.:"status" = :claimed AND q.:"worker" = $2 AND q.ocr_claim = $3
+    WHERE q.:"id" = CAST($1 AS :id_type) AND q.:"status" IS NOT DISTINCT FROM :claimed
+        AND q.:"worker" = $2 AND q.ocr_claim = $3
     FOR NO KEY UPDATE
 ), given AS (
     SELECT CAST(element ->> 'page' AS integer) AS page, element -> 'result' AS result

@@ -1,14 +1,20 @@
 -- How much waits: ready, waiting for their time, claimed by us, foreign claims, failed; each counted to $2 at most.
 -- Then the age in ms of the oldest ready row (null: none); a lower bound for the creation of what is ready, and of
--- what becomes ready without having waited (null: none); ms until the first that waits is due (null: none waits).
+-- what becomes ready without having waited (null: none); ms until the first that waits is due (null: none waits); a
+-- lower bound for the start of every claim with a lease, also of those made from now on (null: none).
 -- Counts are ordered walks along an index, one for each source, so that the limit bounds the rows looked at, too,
 -- however many other sources have. Claims are as few as workers.
 -- $1 sources (array)  $2 count at most
 WITH claim AS (
-    SELECT COALESCE(starts_with(q.ocr_claim, q.:"worker" || '/') AND q.ocr_lease_until IS NOT NULL, false) AS is_ours
+    SELECT q.:"source" = ANY (CAST($1 AS text[])) AS is_asked_for, q.ocr_started_at AS started,
+        COALESCE(starts_with(q.ocr_claim, q.:"worker" || '/') AND q.ocr_lease_until IS NOT NULL, false) AS is_ours
     FROM :"schema".:"queue" AS q
-    WHERE q.:"status" = :claimed AND q.:"source" = ANY (CAST($1 AS text[]))
+    WHERE q.:"status" = :claimed
     LIMIT CAST($2 AS bigint)
+), started AS (
+    SELECT CASE WHEN count(*) < CAST($2 AS bigint)
+        THEN LEAST(min(claim.started) FILTER (WHERE is_ours), now() - interval '15 seconds') END AS first
+    FROM claim
 ), oldest AS (
     SELECT min(head.created) AS created
     FROM unnest(CAST($1 AS text[])) AS ours (source)
@@ -51,8 +57,8 @@ SELECT
             LIMIT CAST($2 AS bigint)
         ) AS one
         LIMIT CAST($2 AS bigint)) AS waiting),
-    (SELECT count(*) FROM claim WHERE is_ours),
-    (SELECT count(*) FROM claim WHERE NOT is_ours),
+    (SELECT count(*) FROM claim WHERE is_ours AND is_asked_for),
+    (SELECT count(*) FROM claim WHERE NOT is_ours AND is_asked_for),
     (SELECT count(*) FROM (
         SELECT FROM unnest(CAST($1 AS text[])) AS ours (source)
         CROSS JOIN LATERAL (
@@ -69,5 +75,7 @@ SELECT
             'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END,
     CASE WHEN isfinite(first_due.not_before)
         THEN CAST(GREATEST(extract(epoch FROM first_due.not_before - now()) * 1000, 0) AS bigint)
-        WHEN first_due.not_before IS NOT NULL THEN 0 END
-FROM oldest CROSS JOIN first_due;
+        WHEN first_due.not_before IS NOT NULL THEN 0 END,
+    CASE WHEN started.first >= '0001-01-01 +00'
+        THEN to_char(started.first AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END
+FROM oldest CROSS JOIN first_due CROSS JOIN started;

@@ -1,5 +1,7 @@
 -- An attempt failed: ready again after a while where attempts are left, else failed for good. The token stays, for
 -- a worker whose connection broke and who asks whether this was done.
+-- IS NOT DISTINCT FROM: the row is looked up by its id. With = the index of claims would do, and where an old snapshot
+-- keeps dead rows every claim of its time stands there.
 -- $1 id  $2 worker  $3 claim token  $4 ms until the next try (null: never)  $5 attempts allowed  $6 the error
 UPDATE :"schema".:"queue" AS q
 SET :"status" = CASE WHEN again.allowed THEN :ready ELSE :failed END,
@@ -16,4 +18,5 @@ FROM (
     FROM :"schema".:"queue" AS s
     WHERE s.:"id" = CAST($1 AS :id_type)
 ) AS again
-WHERE q.:"id" = again.id AND q.:"status" = :claimed AND q.:"worker" = $2 AND q.ocr_claim = $3;
+WHERE q.:"id" = again.id AND q.:"status" IS NOT DISTINCT FROM :claimed
+    AND q.:"worker" = $2 AND q.ocr_claim = $3;

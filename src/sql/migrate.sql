@@ -46,14 +46,15 @@ wanted_option (name, value) AS (
     GROUP BY queue.schema, queue.name
 ),
 -- Indexes. ocr_lease_until is in none of them: renewals would not be HOT. Each that is counted or walked in order
--- begins with the source: rows of other sources are not looked at. One of another definition is built anew.
+-- begins with the source: rows of other sources are not looked at. Claims are found from a start on, so that dead ones
+-- before it need not be; those without one stand last. One of another definition is built anew.
 wanted_index (place, name, columns, predicate) AS (
     VALUES
         (1, :'queue' || '_ocr_claim', format('%I, %I, %I', :'source', :'created', :'id'),
             format('((%I = %s) AND (%I IS NULL) AND (ocr_not_before IS NULL))', :'status', :ready, :'worker')),
         (2, :'queue' || '_ocr_promote', format('%I, ocr_not_before', :'source'),
             format('((%I = %s) AND (ocr_not_before IS NOT NULL))', :'status', :ready)),
-        (3, :'queue' || '_ocr_claimed', format('%I', :'id'), format('(%I = %s)', :'status', :claimed)),
+        (3, :'queue' || '_ocr_claimed', 'COALESCE(ocr_started_at, ''infinity''::timestamp with time zone)', format('(%I = %s)', :'status', :claimed)),
         (4, :'queue' || '_ocr_failed', format('%I, ocr_last_error_at, %I', :'source', :'id'),
             format('(%I = %s)', :'status', :failed))
 ), index_state AS (

@@ -2,11 +2,12 @@
 -- the tenth the row has failed. Rows that somebody has locked are left for the next time.
 -- $1 which claims: 'prefix' = those whose token begins with $2; 'daemon' = those of the daemon $2;
 --    'expired' = those of any other daemon whose lease has ended
--- $2 see $1  $3 reason
+-- $2 see $1  $3 reason  $4 lower bound of the claims' start: an index entry below it is a dead one
 WITH lost AS MATERIALIZED (
     SELECT q.:"id" AS id, LEAST(COALESCE(q.ocr_losses, 0), 99) + 1 AS losses
     FROM :"schema".:"queue" AS q
     WHERE q.:"status" = :claimed AND q.ocr_lease_until IS NOT NULL
+        AND COALESCE(q.ocr_started_at, 'infinity') >= CAST($4 AS timestamptz)
         AND starts_with(q.ocr_claim, q.:"worker" || '/')
         AND CASE $1
             WHEN 'prefix' THEN starts_with(q.ocr_claim, $2)

@@ -1,6 +1,8 @@
 -- Renews leases: one row for each that was given, in order, saying whether the claim still stands, and whether it
 -- was renewed. A row that somebody has locked stands and is left for the next time: one operator's open transaction
 -- must not hold up all leases.
+-- IS NOT DISTINCT FROM: the row is looked up by its id. With = the index of claims would do, and where an old snapshot
+-- keeps dead rows every claim of its time stands there.
 -- $1 ids (array)  $2 claim tokens (array)  $3 lease in ms
 WITH lease AS (
     SELECT given.id, given.token, given.place
@@ -9,12 +11,14 @@ WITH lease AS (
     SELECT lease.place
     FROM lease
     JOIN :"schema".:"queue" AS q ON q.:"id" = lease.id
-    WHERE q.:"status" = :claimed AND q.ocr_claim = lease.token AND starts_with(q.ocr_claim, q.:"worker" || '/')
+    WHERE q.:"status" IS NOT DISTINCT FROM :claimed AND q.ocr_claim = lease.token
+        AND starts_with(q.ocr_claim, q.:"worker" || '/')
 ), free AS MATERIALIZED (
     SELECT q.:"id" AS id, lease.place
     FROM lease
     JOIN :"schema".:"queue" AS q ON q.:"id" = lease.id
-    WHERE q.:"status" = :claimed AND q.ocr_claim = lease.token AND starts_with(q.ocr_claim, q.:"worker" || '/')
+    WHERE q.:"status" IS NOT DISTINCT FROM :claimed AND q.ocr_claim = lease.token
+        AND starts_with(q.ocr_claim, q.:"worker" || '/')
     FOR NO KEY UPDATE OF q SKIP LOCKED
 ), renewed AS (
     UPDATE :"schema".:"queue" AS q

@@ -26,7 +26,7 @@ class Table:
         """After its migration."""
         self.db.execute("VACUUM ANALYZE extraction_queue")
         self.session = statements.Session(self.db.url)
-        self.created_after = "-infinity"
+        self.look()
 
     # -- what makes it worse
 
@@ -52,14 +52,13 @@ class Table:
         return holder
 
     def work_off(self, count):
-        """What a fleet does in that time: so many documents claimed and done, and as many new ones. The oldest first."""
-        self.db.execute(f"""WITH taken AS (
-                UPDATE extraction_queue SET status_id = 2, worker_id = 'w', ocr_claim = 'w/d/1/1', ocr_started_at = now(),
-                    ocr_lease_until = now() + interval '1 minute'
-                WHERE id IN (SELECT id FROM extraction_queue WHERE status_id = 3 AND worker_id IS NULL AND ocr_not_before IS NULL
-                    AND document_source = '{OURS}' ORDER BY created_at, id LIMIT {count})
-                RETURNING id)
-            SELECT count(*) FROM taken""")
+        """What a fleet does in an hour: so many documents claimed and done, the oldest first, and as many new ones."""
+        self.db.execute(f"""UPDATE extraction_queue AS q SET status_id = 2, worker_id = 'w', ocr_claim = 'w/d/1/1', ocr_lease_until = now(),
+                ocr_started_at = now() - interval '1 hour' + taken.n * interval '1 hour' / {count}
+            FROM (SELECT id, row_number() OVER (ORDER BY created_at, id) AS n FROM extraction_queue
+                WHERE status_id = 3 AND worker_id IS NULL AND ocr_not_before IS NULL AND document_source = '{OURS}'
+                ORDER BY created_at, id LIMIT {count}) AS taken
+            WHERE q.id = taken.id""")
         self.db.execute("UPDATE extraction_queue SET status_id = 4, worker_id = NULL, ocr_lease_until = NULL WHERE ocr_claim = 'w/d/1/1' AND status_id = 2")
         self.arrive(count)
 
@@ -70,9 +69,9 @@ class Table:
     # -- what workers and keeper do
 
     def look(self):
-        """The keeper's: the lower bound of claims is what it found."""
-        rows, _ = self.session.run("depth", f"{{{OURS}}}", 100001)
-        self.created_after = rows[0][6] or "-infinity"
+        """The keeper's: it finds the lower bounds of what is ready, and of claims that stand."""
+        ((*_, created_after, _, claims_after),), _ = self.session.run("depth", f"{{{OURS}}}", 100001)
+        self.created_after, self.claims_after = created_after or "-infinity", claims_after or "-infinity"
 
     def token(self, daemon="here"):
         self.numbers += 1

@@ -261,9 +261,11 @@ static int call_renew_slots(struct driver *d, const cJSON *c, cJSON *answer, str
 
 static int call_reclaim(struct driver *d, const cJSON *c, cJSON *answer, struct err *err)
 {
+	const char *const bound = json_text(c, "claimsAfter");
 	int count = 0;
 	int rc;
 
+	queue_bound_claims(d->q, bound != NULL ? bound : "");
 	if (json_text(c, "prefix") != NULL)
 		rc = queue_reclaim_prefix(d->q, json_text(c, "prefix"),
 			json_bool(c, "crashed", false), json_text(c, "reason"), &count, err);
@@ -325,6 +327,7 @@ static int call_depth(struct driver *d, const cJSON *c, cJSON *answer, struct er
 	json_add_int(answer, "failed", depth.failed);
 	json_add_int(answer, "oldestReadyMs", depth.oldest_ready_ms);
 	json_add_text(answer, "createdAfter", depth.created_after);
+	json_add_text(answer, "claimsAfter", depth.claims_after);
 	json_add_int(answer, "dueMs", depth.due_ms);
 	return rc;
 }

@@ -378,3 +378,35 @@ def test_a_lost_listener_says_so_and_can_listen_again(database, new_client):
     assert client.call("listen")["rc"] == 0
     db.add(1)
     assert client.call("notified", waitMs=10_000)["rc"] == 1
+
+
+# ---- the lower bound of claims -----------------------------------------------------------------------------------
+
+def test_the_depth_tells_a_start_before_which_no_claim_of_ours_was_made(database, new_client):
+    db = database()
+    db.add(3)
+    db.add(1, source="acte")
+    client, other = new_client(db.url), new_client(db.url, sources=["acte"])
+    seconds_ago = "SELECT extract(epoch FROM now() - %s::timestamptz)"
+    assert 15 <= db.one(seconds_ago, [client.depth()["claimsAfter"]]) < 60
+    jobs = [client.claim(), client.claim(), other.claim()]
+    for age, job in zip(("1 minute", "2 hours", "3 hours"), jobs):
+        db.execute("UPDATE extraction_queue SET ocr_started_at = now() - %s::interval WHERE id::text = %s", [age, job["id"]])
+    assert 10_800 <= db.one(seconds_ago, [client.depth()["claimsAfter"]]) < 11_000, "also of a source that is not asked for"
+    db.execute("UPDATE extraction_queue SET ocr_lease_until = NULL WHERE id::text = %s", [jobs[2]["id"]])
+    assert 7_200 <= db.one(seconds_ago, [client.depth()["claimsAfter"]]) < 7_300, "another program's claim does not count"
+
+
+@pytest.mark.parametrize("how", [{"prefix": "w-1/d1/1/", "crashed": True, "reason": "x"}, {"prefix": "w-1/d1/1/", "crashed": False, "reason": "x"},
+                                 {"daemon": "d1"}, {"ownDaemon": "d2"}])
+def test_a_reclaim_with_a_bound_finds_what_was_started_later_and_what_has_no_start(database, new_client, how):
+    db = database()
+    db.add(3)
+    client = new_client(db.url)
+    old, new, unknown = (client.claim()["id"] for _ in range(3))
+    db.execute("UPDATE extraction_queue SET ocr_lease_until = '2020-01-01'")
+    db.execute("UPDATE extraction_queue SET ocr_started_at = '2020-01-01' WHERE id::text = %s", [old])
+    db.execute("UPDATE extraction_queue SET ocr_started_at = NULL WHERE id::text = %s", [unknown])
+    assert client.reclaim(claimsAfter="2026-01-01T00:00:00.000000Z", **how) == 2
+    assert [db.row(i, "status_id") for i in (old, new, unknown)] == [2, 3, 3]
+    assert client.reclaim(**how) == 1
