@@ -37,6 +37,7 @@ static void leave_claim_to_keeper(struct child_table *t, const struct dead *dead
 
 	if (dead->last.claim == 0 || !obituary_prefix(&whose, dead->last.token, words.prefix))
 		return;
+	(void)snprintf(words.token, sizeof words.token, "%s", dead->last.token);
 	obituary_of_document(&dead->death, &dead->decision,
 		scoreboard_environment_name(t->scoreboard, words.environment), words.reason,
 		sizeof words.reason);

@@ -100,7 +100,8 @@ static void post_held_back(struct child_table *t, int probe)
 	struct sb_slot_view v;
 
 	for (int i = SB_KEEPER + 1; i < t->slots; i++) {
-		if (!t->children[i].wanted || t->children[i].held || i == probe)
+		if (!t->children[i].wanted || t->children[i].held || t->children[i].pid != 0 ||
+			i == probe)
 			continue;
 		(void)scoreboard_look(t->scoreboard, i, &v);
 		scoreboard_post(t->scoreboard, i, SB_THROTTLED, 0, t->children[i].spawn);

@@ -3,6 +3,7 @@
 #include "log.h"
 #include "mem.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,22 @@ bool reclaim_has_obituaries(const struct reclaim *r)
 	return false;
 }
 
+/* What it was working on may be the cause of a crash; what it only kept, read to the end or not, is not. */
+static int give_back_all(
+	const struct reclaim *r, const struct sb_obituary *words, int *given_back, struct err *err)
+{
+	int crashed = 0;
+
+	if (words->crashed && queue_reclaim_prefix(r->queue, words->token, true, words->reason,
+				      &crashed, err) != 0)
+		return -1;
+	if (queue_reclaim_prefix(r->queue, words->prefix, false, words->reason, given_back, err) !=
+		0)
+		return -1;
+	*given_back += crashed;
+	return 0;
+}
+
 static int settle_obituary(const struct reclaim *r, int slot, int i, int *count, struct err *err)
 {
 	struct sb_obituary words;
@@ -92,8 +109,7 @@ static int settle_obituary(const struct reclaim *r, int slot, int i, int *count,
 	if (!scoreboard_obituary_get(r->board, slot, i, &words) ||
 		words.environment != r->environment)
 		return 0;
-	if (queue_reclaim_prefix(
-		    r->queue, words.prefix, words.crashed, words.reason, &given_back, err) != 0)
+	if (give_back_all(r, &words, &given_back, err) != 0)
 		return -1;
 	note(r, given_back, words.reason);
 	*count += given_back;
@@ -164,7 +180,7 @@ static bool parse_token(const char *text, struct token *token)
 	(void)snprintf(token->worker, sizeof token->worker, "%.*s", (int)(slash - text), text);
 	dash = strrchr(token->worker, '-');
 	at = dash != NULL ? dash + 1 : "";
-	if (!parse_number(&at, '\0', &slot) || slot < 1)
+	if (!parse_number(&at, '\0', &slot) || slot < 1 || slot > INT_MAX)
 		return false;
 	token->slot = (int)slot;
 	at = strchr(slash + 1, '/');

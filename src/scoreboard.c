@@ -97,7 +97,9 @@ int scoreboard_slots(const struct scoreboard *sb)
 
 int scoreboard_used(const struct scoreboard *sb)
 {
-	return atomic_load(&sb->header->used);
+	const int used = atomic_load(&sb->header->used);
+
+	return used < 0 ? 0 : used > sb->slots ? sb->slots : used; /* as written there, no bound */
 }
 
 void *scoreboard_limiter(struct scoreboard *sb)
@@ -368,10 +370,18 @@ int64_t scoreboard_valid_until(const struct scoreboard *sb, int slot, int64_t cl
 
 /* ---- environments */
 
+/* The mapping is everybody's: what stands there is no bound. */
+static int environment_count(const struct scoreboard *sb)
+{
+	const int count = atomic_load(&sb->header->environment_count);
+
+	return count < 0 ? 0 : count > SB_ENVIRONMENTS_MAX ? SB_ENVIRONMENTS_MAX : count;
+}
+
 int scoreboard_environment_index(struct scoreboard *sb, const char *name, const char *database)
 {
 	char hash[HASH_TEXT_BYTES];
-	const int count = atomic_load(&sb->header->environment_count);
+	const int count = environment_count(sb);
 	struct environment *e;
 
 	hash_text(database, hash);
@@ -392,7 +402,7 @@ int scoreboard_environment_index(struct scoreboard *sb, const char *name, const 
 const char *scoreboard_environment_name(const struct scoreboard *sb, int environment)
 {
 	return environment >= 0 && environment < SB_ENVIRONMENTS_MAX &&
-			       environment < atomic_load(&sb->header->environment_count)
+			       environment < environment_count(sb)
 		       ? sb->header->environments[environment].name
 		       : NULL;
 }

@@ -118,7 +118,8 @@ struct sb_kept_view {
 struct sb_obituary {
 	int environment;
 	bool crashed;                   /* the document may be the cause: an attempt; else a loss */
-	char prefix[CLAIM_TOKEN_BYTES]; /* "<worker id>/<daemon>/<spawn>/" */
+	char prefix[CLAIM_TOKEN_BYTES]; /* "<worker id>/<daemon>/<spawn>/": all that it held */
+	char token[CLAIM_TOKEN_BYTES];  /* of the document that it was working on */
 	char reason[SB_TEXT_BYTES];
 };
 

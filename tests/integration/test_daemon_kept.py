@@ -1,5 +1,6 @@
 """A database that is away while documents of it are in work: what was paid for is kept, and the worker is free for others."""
 
+import os
 import signal
 import subprocess
 
@@ -196,4 +197,43 @@ def test_pages_that_nobody_came_back_for_are_deleted_by_the_keeper(new_office, n
     daemon = new_daemon({"prod": office.settings()}, sections=sections(double), workers=1).start()
     servers.wait_for(lambda: office.db.one("SELECT count(*) FROM extraction_queue_page") == 1, "the old pages to be gone")
     assert daemon.messages("Deleted 9 stored pages in prod that were too old to be kept")
+    assert daemon.drain() == 0
+
+
+def test_a_crash_is_an_attempt_for_the_document_in_work_and_a_loss_for_what_is_kept(away, new_office, new_daemon, gemini, tmp_path):
+    double, other = gemini(), new_office()
+    read = pages_document(away.office, tmp_path / "doc.pdf", pages=1)
+    settings = sections(double, lease=LEASE_S)
+    settings["queue"]["max_attempts"] = 1
+    environments = {"prod": away.office.settings(), "staging": other.settings()}
+    double.control("delay", {"ms": 700})
+    # A sanitizer would make an exit status of the signal.
+    daemon = new_daemon(environments, sections=settings, workers=1, variables={"ASAN_OPTIONS": "handle_segv=0"}).start()
+    servers.wait_for(lambda: calls(double), "the first call")
+    away.begin()
+    servers.wait_for(lambda: kept(daemon) == 1, "the result to be kept")
+    double.control("delay", {"ms": 30000})
+    fatal = pages_document(other, tmp_path / "doc.pdf", "fatal.pdf", pages=1, first=30)
+    victim = servers.wait_for(lambda: daemon.process_with(fatal), "the other document to be in work")
+    servers.wait_for(lambda: len(calls(double)) == 2, "its call")
+    os.kill(victim["pid"], signal.SIGSEGV)
+    servers.wait_for(lambda: other.db.row(fatal, "status_id") == FAILED, "the document in work to fail")
+    double.control("delay", {"ms": 0})
+    away.end()
+    servers.wait_for(lambda: away.db.row(read, "status_id") == DONE, "the document that was only kept")
+    assert away.db.row(read, "ocr_attempts", "ocr_losses") == (1, 1)
+    assert daemon.drain() == 0
+
+
+def test_a_worker_id_that_no_slot_can_have_does_not_disturb_the_keeper(new_office, new_daemon, gemini, tmp_path):
+    office, double = new_office(), gemini()
+    double.control("delay", {"ms": 3000})
+    daemon = new_daemon({"prod": office.settings()}, sections=sections(double, lease=LEASE_S), workers=1).start()
+    status = daemon.status()
+    for slot in ("-2147483648", "3000000000", "4294967297", "0"):
+        office.db.execute("INSERT INTO extraction_queue (document_source, supabase_path, status_id, worker_id, ocr_claim, ocr_lease_until) "
+                          "VALUES ('acte', 'x.pdf', 2, %s, %s, now() + interval '1 hour')", [f"x-{slot}", f"x-{slot}/{status['daemon']}/1/1"])
+    id_ = pages_document(office, tmp_path / "doc.pdf", pages=4)
+    servers.wait_for(lambda: office.db.row(id_, "status_id") == DONE, "a document that takes longer than a lease")
+    assert daemon.status()["totals"]["restarts"] == 0
     assert daemon.drain() == 0
