@@ -145,6 +145,7 @@ class Held:
         self.hold_page(document, PAGES)
         document.enqueue()
         self.wait_for_call(document, PAGES)
+        self.wait_for_stored(document, PAGES - 1)
         self.lock = psycopg.connect(self.db.url)
         self.lock.execute("SELECT FROM extraction_queue WHERE id = %s FOR UPDATE", [document.id])
         self.let_go(document, PAGES)
