@@ -296,6 +296,37 @@ static void the_mailbox_speaks_of_one_claim_only(void **state)
 	assert_int_equal(scoreboard_valid_until(sb, 2, 43), 0);
 }
 
+/* A claim that goes from one place to the other is at least in one of them at any moment. */
+static void a_claim_that_is_kept_stands_beside_the_current_one(void **state)
+{
+	static const struct sb_kept_view claim = {
+		.claim = 7, .environment = 2, .token = "host-3/abc/9/7", .document = "4711"};
+	struct scoreboard *sb = *state;
+	struct sb_kept_view v;
+
+	assert_false(scoreboard_kept(sb, 3, 0, &v));
+	scoreboard_claim(sb, 3, 2, 7, claim.token);
+	scoreboard_keep(sb, 3, SB_KEPT - 1, &claim);
+	scoreboard_claim(sb, 3, -1, 0, "");
+	assert_true(scoreboard_kept(sb, 3, SB_KEPT - 1, &v));
+	assert_int_equal(v.claim, 7);
+	assert_int_equal(v.environment, 2);
+	assert_string_equal(v.token, claim.token);
+	assert_string_equal(v.document, claim.document);
+	assert_true(scoreboard_keeps(sb, 3, 7));
+	assert_false(scoreboard_keeps(sb, 3, 8));
+	assert_false(scoreboard_keeps(sb, 3, 0));
+	assert_false(scoreboard_keeps(sb, 4, 7));
+	scoreboard_kept_valid(sb, 3, SB_KEPT - 1, 7, 123456789);
+	assert_int_equal(scoreboard_kept_valid_until(sb, 3, SB_KEPT - 1, 7), 123456789);
+	assert_int_equal(scoreboard_kept_valid_until(sb, 3, SB_KEPT - 1, 8), 0);
+	scoreboard_unkeep(sb, 3, SB_KEPT - 1);
+	assert_false(scoreboard_kept(sb, 3, SB_KEPT - 1, &v));
+	scoreboard_keep(sb, 3, 0, &claim);
+	scoreboard_bury(sb, 3);
+	assert_false(scoreboard_keeps(sb, 3, 7));
+}
+
 static void waking_is_seen_once(void **state)
 {
 	struct scoreboard *sb = *state;
@@ -416,6 +447,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			the_mailbox_speaks_of_one_claim_only, open_board, close_board),
 		cmocka_unit_test_setup_teardown(waking_is_seen_once, open_board, close_board),
+		cmocka_unit_test_setup_teardown(a_claim_that_is_kept_stands_beside_the_current_one,
+			open_board, close_board),
 		cmocka_unit_test_setup_teardown(
 			obituaries_wait_until_they_are_cleared, open_board, close_board),
 		cmocka_unit_test_setup_teardown(
