@@ -253,7 +253,7 @@ static void turn(struct keeper *k)
 		if (ward_fd(k->wards[i]) != -1)
 			fds[count++] =
 				(struct pollfd){.fd = ward_fd(k->wards[i]), .events = POLLIN};
-	(void)http_wait(k->http, fds, count, busy ? 0 : until_due_ms(k), &err);
+	(void)http_wait(k->http, fds, count, busy || k->closing ? 0 : until_due_ms(k), &err);
 }
 
 /* The workers are gone; what they left behind is given back before the last of us goes. */

@@ -520,6 +520,7 @@ void ward_close(struct ward *w)
 
 	if (w->closed_ms > clock_boot_ms())
 		return;
+	w->is_tended = true; /* nobody else reads from its connection any more */
 	if (reclaim(w, reclaim_obituaries, &err) != 0 || reclaim(w, reclaim_strays, &err) != 0)
 		log_event(LEVEL_ERROR, "keeper", &(struct log_more){.ms = -1, .error = err.text},
 			"Claims in %s are left to the next daemon", w->settings->name);
