@@ -169,6 +169,17 @@ class Held:
         id_ = self.gates["claiming"].held() if step == "claiming" else self.documents[step].row("worker_id")
         return next(p for p in self.daemon.processes() if p["id"] == id_)
 
+    def server_completed(self):
+        """The dead worker's result was written all the same. Otherwise the keeper was quicker to get hold of the row when it was let go,
+        gave it back, and the page that was to be stored with the result is lost."""
+        return not self.history.of(self.documents["completing"].id, "n", after=READY)
+
+    def calls_of_the_dead(self, step):
+        """How often each page is sent in all where a worker is gone at that step: only what was not stored is sent again."""
+        if step == "completing":
+            return [1, 1, 1 if self.server_completed() else 2]
+        return [1, 2, 1] if step == "reading" else [1, 1, 1]
+
     def assert_all_done_at_the_first_attempt(self):
         for step, document in self.documents.items():
             assert document.row("status_id", "ocr_attempts", "ocr_losses", "ocr_error") == (DONE, 1, 0, None), step

@@ -78,13 +78,13 @@ def test_a_page_that_kills_every_reader_fails_its_document_with_the_reason(new_o
 
 def test_a_frozen_reader_is_replaced_after_request_timeout(new_office, new_daemon, tmp_path):
     office = new_office()
-    settings = {**SETTINGS, "engine": {**SETTINGS["engine"], "request_timeout": 5}}
+    settings = {**SETTINGS, "engine": {**SETTINGS["engine"], "request_timeout": 10}}
     daemon = new_daemon({"prod": office.settings()}, sections=settings, workers=1).start()
-    id_ = enqueue(office, tmp_path, "pages.pdf")
+    id_ = enqueue(office, tmp_path, "page.pdf", pages=1)
     reader = local_reader(daemon)
     faults.inflict(faults.FROZEN, reader)
     servers.wait_for(office.idle, "the document")
     assert office.db.row(id_, "status_id", "ocr_attempts") == (DONE, 1)
     assert faults.state(reader) == "X"
-    assert [line["error"] for line in daemon.messages("Page not read")] == ["the local reader did not answer within 5000 ms"]
+    assert [line["error"] for line in daemon.messages("Page not read")] == ["the local reader did not answer within 10000 ms"]
     assert daemon.drain() == 0
