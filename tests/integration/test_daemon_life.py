@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+import faults
 import offices
 import servers
 from offices import KEY
@@ -37,7 +38,7 @@ def claimed(office, id_):
 
 
 def gone(pid):
-    return not pathlib.Path(f"/proc/{pid}").exists() or "\nState:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text()
+    return faults.state(pid) in "XZ"
 
 
 def assert_nothing_left(daemon, children):
