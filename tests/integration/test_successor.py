@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import faults
 import offices
 import servers
 from offices import KEY
@@ -32,7 +33,7 @@ def calls(double):
 
 
 def gone(pid):
-    return not pathlib.Path(f"/proc/{pid}").exists() or "\nState:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text()
+    return faults.state(pid) in "XZ"
 
 
 def wait_until_gone(pids, timeout_s=60):
