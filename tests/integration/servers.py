@@ -122,7 +122,7 @@ class Server:
 
     def is_up(self):
         if self.process.poll() is not None:
-            raise RuntimeError(f"{type(self).__name__} ended at its start: {self.log()}")
+            raise RuntimeError(f"{type(self).__name__} ended with {self.process.returncode} at its start: {self.log()}")
         try:
             socket.create_connection(("127.0.0.1", self.port), 1).close()
             return True
