@@ -12,7 +12,7 @@ import time
 import daemon
 import offices
 import servers
-from schedule import CRASHES, DRAIN_S, HANG_S, LEASE_S, MAX_ATTEMPTS, PAGE_TRIES, WORKERS
+from schedule import CRASHES, DRAIN_S, HANG_S, LEASE_S, MAX_ATTEMPTS, PAGE_TRIES, REQUEST_TIMEOUT_S, WORKERS
 from papers import DOCUMENT_MAX_MB, MAX_PAGES
 
 ASK_TIMEOUT_S = 5
@@ -26,7 +26,7 @@ def sections(engine, redis):
     return {
         "queue": {"sources": ["index", "acte"], "poll_interval": 1, "lease": LEASE_S, "max_attempts": MAX_ATTEMPTS, "backoff": 1, "backoff_max": 4,
                   "connect_timeout": 3, "statement_timeout": 5, "idle_close": 5},
-        "engine": {"use": "gemini", "page_concurrency": 3, "page_tries": PAGE_TRIES, "request_timeout": 30},
+        "engine": {"use": "gemini", "page_concurrency": 3, "page_tries": PAGE_TRIES, "request_timeout": REQUEST_TIMEOUT_S},
         "gemini": {"api_key": offices.KEY, "base_url": engine.url},
         "storage": {"document_max": DOCUMENT_MAX_MB, "memory_document_max": DOCUMENT_MAX_MB, "timeout": 5},
         "render": {"format": "png", "max_pages": MAX_PAGES},

@@ -140,6 +140,16 @@ class Injector:
             return f"exit {self.hosts[host].daemon.ctl('scale', str(fault.how['workers']), timeout_s=30).returncode}"
         return None
 
+    def pause_claiming(self, fault, host, _pool):
+        ctl = self.hosts[host].daemon.ctl
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            said = ctl("pause", timeout_s=30).returncode
+            time.sleep(fault.lasts)
+            while ctl("resume", timeout_s=30).returncode == 69 and not self.hosts[host].has_ended():
+                time.sleep(0.2)     # another fault has stopped it; a daemon that was restarted meanwhile is not paused
+            return f"exit {said}"
+        return None
+
     # -- databases
 
     def restart_a_database(self, fault, _postgres, server):
@@ -241,6 +251,12 @@ class Injector:
         each = GARBAGE if fault.kind == "engine garbage" else ENGINE_FAULTS
         self.stage.engines[host].fail(**fault.how, each=each, of="sha256")
         return fault.how["mode"]
+
+    def engine_hangs(self, fault, _hang, host):
+        """For as long as a call may take; then the page is tried again."""
+        self.stage.engines[host].fail("hang", times=fault.how["times"], each=ENGINE_FAULTS, of="sha256")
+        time.sleep(fault.lasts)
+        return f"{fault.how['times']} calls"
 
     engine_errors = engine_cuts = engine_garbage = engine_stalls = engine_quota
 

@@ -23,6 +23,7 @@ MAX_ATTEMPTS = 6
 ENGINE_FAULTS = 3
 GARBAGE = 1
 PAGE_TRIES = 5
+REQUEST_TIMEOUT_S = 30
 WORKERS = 6
 
 HOSTS = ("a", "b")
@@ -99,6 +100,7 @@ KINDS = {
     "reload": Kind(6, lambda dice: f"{host(dice)}/pool", (1, 1), lambda dice: {"page_concurrency": dice.randint(2, 4), "workers": dice.randint(5, 7)}),
     "reload a bad file": Kind(3, lambda dice: f"{host(dice)}/pool", (1, 1), lambda dice: {"bad": dice.choice(("syntax", "value", "environment"))}),
     "scale": Kind(4, lambda dice: f"{host(dice)}/pool", (1, 1), lambda dice: {"workers": dice.randint(3, 9)}),
+    "pause claiming": Kind(2, lambda dice: f"{host(dice)}/pool", (1, 4)),
     "restart a database": Kind(4, server, (0.5, 4), lambda dice: {"signal": dice.choice(("INT", "QUIT"))}),
     "database away past the lease": Kind(1, server, (LEASE_S + 2, LEASE_S + 5), lambda dice: {"signal": dice.choice(("INT", "QUIT"))}),
     "end all backends": Kind(5, server),
@@ -117,6 +119,7 @@ KINDS = {
     "engine cuts": Kind(3, engine, how=modes(1, 6, "cut_before", "cut_middle", "bad_body", "empty_body")),
     "engine garbage": Kind(3, engine, how=modes(1, 4, "garbage", "no_candidates", "stop_no_content", "truncated_json")),
     "engine stalls": Kind(2, engine, how=lambda dice: {"mode": "slow", "times": dice.randint(1, 6), "delay_ms": dice.randint(2000, 8000)}),
+    "engine hangs": Kind(1, lambda dice: f"hang/{host(dice)}", (REQUEST_TIMEOUT_S + 1, REQUEST_TIMEOUT_S + 2), some(1, 3)),
     "storage errors": Kind(3, lambda dice: "storage", how=modes(1, 4, "500", "502", "503", "503_body", "544", "429", "524")),
     "storage cuts": Kind(3, lambda dice: "storage", how=modes(1, 4, "cut", "cut_before", "garbage")),
     "storage stalls": Kind(2, lambda dice: "storage", how=modes(1, 2, "hang", "slow")),
