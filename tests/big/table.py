@@ -86,9 +86,9 @@ class Table:
         rows, _ = self.session.run("claim_one", *self.claim_arguments(token, lease_ms))
         return rows[0][0], token
 
-    def forget_losses(self, ids):
-        """Else the rows at the head fail at the tenth."""
-        self.db.execute("UPDATE extraction_queue SET ocr_losses = 0 WHERE id = ANY (%s::bigint[])", [ids])
+    def forget_losses(self, id_):
+        """Else the row at the head fails at the tenth."""
+        self.db.execute("UPDATE extraction_queue SET ocr_losses = 0 WHERE id = %s::bigint", [id_])
 
     def complete(self, id_, token):
         _, changed = self.session.run("complete", id_, WORKER, token, "k", '{"indexocr": {}}', "[]", "false")
